@@ -63,7 +63,7 @@ fn pace(rows: u64, took: Duration) -> f64 {
 async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
     let transport = HttpTransport::new(&ConsentedOrigin::typed(origin.clone()), concurrency as usize)?;
     let sent = Prepared::rows(first, rows, QUOTA)?.send(transport, concurrency).await?;
-    let calls = sent.end.requests.map(|requests| requests.calls);
+    let calls = Some(sent.end.requests.calls);
     assert_eq!((sent.end.completion, calls), (Completion::Finished, Some(rows)));
     Ok(sent.took)
 }

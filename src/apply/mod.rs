@@ -200,10 +200,12 @@ pub struct ApplyError {
     pub error: JournalError,
     /// The journal, to read what was done.
     pub journal: Option<Box<Journal>>,
+    /// The requests until then, those in flight included.
+    pub requests: Requests,
 }
 
 impl From<JournalError> for ApplyError {
     fn from(error: JournalError) -> ApplyError {
-        ApplyError { error, journal: None }
+        ApplyError { error, journal: None, requests: Requests::default() }
     }
 }

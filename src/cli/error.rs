@@ -197,7 +197,7 @@ impl Error {
     fn is_full(&self) -> bool {
         let error = match self {
             Error::Path(error) => error.io_error(),
-            Error::Report(error) | Error::Output(error) => Some(error),
+            Error::Report(error) | Error::Output(error) | Error::Io { source: error, .. } => Some(error),
             _ => None,
         };
         error.is_some_and(is_full)
@@ -287,6 +287,7 @@ fn journal_hint(error: &JournalError) -> Option<String> {
         JournalError::Full { .. } => {
             Some("make room: free some space, then run the same command again to resume".to_owned())
         }
+        JournalError::TemporaryFull { .. } => Some("free some space, or name another directory in TMPDIR".to_owned()),
         _ => None,
     }
 }
@@ -308,7 +309,8 @@ fn journal_code(error: &JournalError) -> u8 {
         JournalError::RunIsHeld { .. }
         | JournalError::StartedElsewhere { .. }
         | JournalError::Interrupted { .. }
-        | JournalError::Full { .. } => exit::STOPPED,
+        | JournalError::Full { .. }
+        | JournalError::TemporaryFull { .. } => exit::STOPPED,
         JournalError::Newer { .. }
         | JournalError::Damaged { .. }
         | JournalError::Gone { .. }

@@ -154,14 +154,8 @@ impl Sending<'_> {
         let RunEnd { completion, state, unsettled, differs, requests, mut journal, handle, failed } = sent?;
 
         let (results, mut stats) = reporter.into_results_and_stats();
-        if let Some(sent) = requests {
-            let throttled = reads.throttled + sent.throttled;
-            stats.count_requests(reads.calls + sent.calls, reads.calls + sent.reads, throttled);
-        } else {
-            // What was sent is counted by what was reported of it.
-            let (calls, throttled) = (reads.calls + stats.calls, reads.throttled + stats.throttled);
-            stats.count_requests(calls, reads.calls, throttled);
-        }
+        let throttled = reads.throttled + requests.throttled;
+        stats.count_requests(reads.calls + requests.calls, reads.calls + requests.reads, throttled);
         let mut failed = failed.map(Error::Journal);
         let mut place = destination.path().to_owned();
         match results.finish(result_rows(&journal, &name, false)) {

@@ -31,6 +31,8 @@ const OTHER: &str = "name another one with --state-dir";
 #[derive(Clone, Debug)]
 pub(super) struct StateDir {
     path: PathBuf,
+    /// A new directory below the one for temporary files: no other process uses what is in it.
+    is_temporary: bool,
 }
 
 impl StateDir {
@@ -47,7 +49,20 @@ impl StateDir {
         expect_local(path, directory.path())?;
         // Permissions are not enough (read-only mounts, quotas): try.
         files::unnamed_in(directory.path()).map_err(|error| refuse(error.to_string()))?;
-        Ok(StateDir { path: directory.path().to_owned() })
+        Ok(StateDir { path: directory.path().to_owned(), is_temporary: false })
+    }
+
+    /// The directory of a journal that goes with this process, in a new directory for temporary files.
+    ///
+    /// # Errors
+    /// If it can't be created.
+    pub(super) fn temporary(location: &StoreLocation) -> Result<StateDir, JournalError> {
+        let StoreLocation::Directory(path) = location;
+        let directory = PrivateDir::create(path).map_err(|why| match why {
+            Refusal::Io(error) if is_full(&error) => temporary_full(),
+            why => refused(path, why),
+        })?;
+        Ok(StateDir { path: directory.path().to_owned(), is_temporary: true })
     }
 
     /// A directory that is only read, and may be missing. Nothing in it is changed.
@@ -59,7 +74,7 @@ impl StateDir {
         let directory = PrivateDir::to_read(path).map_err(|why| refused(path, why))?;
         let existing = directory.path().ancestors().find(|above| above.exists());
         expect_local(path, existing.unwrap_or(Path::new(".")))?;
-        Ok(StateDir { path: directory.path().to_owned() })
+        Ok(StateDir { path: directory.path().to_owned(), is_temporary: false })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -136,7 +151,9 @@ impl StateDir {
 
     /// The error for callers: they can act on a full disk and on damage.
     pub(super) fn explain(&self, error: DbError) -> JournalError {
-        let full = || JournalError::Full { path: self.path.clone() };
+        let full = || {
+            if self.is_temporary { temporary_full() } else { JournalError::Full { path: self.path.clone() } }
+        };
         let sql = match error {
             DbError::Sql(sql) => sql,
             DbError::Journal(JournalError::Io(error)) if is_full(&error) => return full(),
@@ -169,6 +186,11 @@ fn refused(path: &Path, why: Refusal) -> JournalError {
         Refusal::Io(error) => JournalError::Directory { path: path.to_owned(), why: format!("{error}; {OTHER}") },
         why => JournalError::Untrusted { path: path.to_owned(), why },
     }
+}
+
+/// The user knows the directory that has no room, not the one that is made in it for a moment.
+fn temporary_full() -> JournalError {
+    JournalError::TemporaryFull { path: std::env::temp_dir() }
 }
 
 /// Fails if the directory lies where no journal can be.

@@ -49,6 +49,12 @@ pub enum JournalError {
         /// The state directory.
         path: PathBuf,
     },
+    /// There is no room left for the journal of a dry run, which is in no file with a name.
+    #[error("no space left for the rows of a dry run in {}", .path.display())]
+    TemporaryFull {
+        /// The directory for temporary files.
+        path: PathBuf,
+    },
     /// The store failed to read or write.
     #[error("cannot use the journal: {0}")]
     Store(StoreError),

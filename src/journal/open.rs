@@ -47,7 +47,9 @@ impl Journal {
     /// # Errors
     /// As [`Journal::open`].
     pub fn open_unnamed(location: &StoreLocation, clock: Clock) -> Result<Journal, JournalError> {
-        let mut journal = Journal::open(location, clock, Durability::Unsynced)?;
+        let dir = StateDir::temporary(location)?;
+        let opened = open(&dir, clock, Durability::Unsynced, Arc::new(Silent));
+        let mut journal = opened.map_err(|error| dir.explain(error))?;
         journal.dir.remove_names()?;
         journal.file = None;
         Ok(journal)

@@ -72,8 +72,8 @@ pub struct RunEnd {
     pub unsettled: u64,
     /// How many rows show other values than requested, those of earlier processes included.
     pub differs: u64,
-    /// The requests, if the journal could be written to the end.
-    pub requests: Option<Requests>,
+    /// The requests.
+    pub requests: Requests,
     /// The journal, to read the results from.
     pub journal: Journal,
     /// Which run it is.
@@ -150,9 +150,11 @@ impl PreparedRun {
         // The engine's future is large.
         let sent = Box::pin(apply::apply(journal, &handle, client, &settings, stop, listener)).await;
         let (mut journal, completion, requests, mut failed) = match sent {
-            Ok(EngineEnd { completion, journal, requests }) => (journal, completion, Some(requests), None),
-            Err(ApplyError { error, journal: Some(journal) }) => (*journal, Completion::Finished, None, Some(error)),
-            Err(ApplyError { error, journal: None }) => return Err(error.into()),
+            Ok(EngineEnd { completion, journal, requests }) => (journal, completion, requests, None),
+            Err(ApplyError { error, journal: Some(journal), requests }) => {
+                (*journal, Completion::Finished, requests, Some(error))
+            }
+            Err(ApplyError { error, journal: None, .. }) => return Err(error.into()),
         };
         let mut state = RunState::Unfinished;
         if failed.is_none() {

@@ -97,6 +97,8 @@ fn full_disk_still_prints_the_json_summary() {
         let ended = ended.expect_code(4).expect_text("free some space, then run the same command again to resume");
         let summary = ended.json();
         assert_eq!((summary["exit"].as_u64(), summary["rows"].as_u64()), (Some(4), Some(ROWS)), "{name}: {summary}");
+        let requests = program.requests().len() as u64;
+        assert_eq!(summary["calls"].as_u64(), Some(requests), "{name}: {summary}");
         resumes(&program);
     }
 }

@@ -95,13 +95,15 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     /// Works until nothing is left, or until it is stopped and no request is in flight. `stop` turns true when the user
     /// asks to stop.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(W, EngineEnd), ApplyError> {
-        if let Err(error) = self.work_until_the_end(&mut stop).await {
-            return Err(ApplyError { error, journal: Some(Box::new(self.journal)) });
+        let worked = self.work_until_the_end(&mut stop).await;
+        let requests = Requests { calls: self.calls, reads: self.reads, throttled: self.service.throttled };
+        if let Err(error) = worked {
+            return Err(ApplyError { error, journal: Some(Box::new(self.journal)), requests });
         }
         let end = EngineEnd {
             completion: self.stop.map_or(Completion::Finished, Completion::Stopped),
             journal: self.journal,
-            requests: Requests { calls: self.calls, reads: self.reads, throttled: self.service.throttled },
+            requests,
         };
         Ok((self.work, end))
     }
