@@ -30,7 +30,7 @@ pub(super) struct RunArgs {
     /// The preflight.
     #[command(flatten)]
     pub(super) look: PreflightArgs,
-    /// What changes the meaning of a row.
+    /// The options that change the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,
     /// Send the valid rows; record the others as `invalid`
@@ -58,24 +58,24 @@ impl RunArgs {
     }
 }
 
-/// What is looked at before anything is sent: options of `run` and `plan`.
+/// Options of the preflight, for `run` and `plan`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct PreflightArgs {
     /// Read the incidents first, show before and after, and skip those that need no change
     #[arg(long)]
     pub(super) compare: bool,
-    /// If an incident was merged into another, update the other one (implies --compare)
+    /// If an incident was merged into another, update its target instead (implies --compare)
     #[arg(long)]
     pub(super) follow_redirects: bool,
 }
 
 impl PreflightArgs {
-    /// Whether all incidents are looked at.
+    /// Whether all incidents are read.
     pub(super) fn looks(self) -> bool {
         self.compare || self.follow_redirects
     }
 
-    /// What is looked at.
+    /// Which incidents are read.
     pub(super) fn look(self) -> PreflightOptions {
         PreflightOptions {
             scope: if self.looks() { ReadScope::All } else { ReadScope::Needed },
@@ -88,7 +88,7 @@ impl PreflightArgs {
 const TOKEN_FILE: &str =
     "Read the access token from this file instead of the variable BULK_TRIAGE_TOKEN, which holds the token itself";
 
-/// How requests are sent: options of every command that calls the API.
+/// Options for requests, for every command that calls the API.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct CallArgs {
     /// Quota, such as 50/1m,1500/1h; lower it to leave room for other tools [default: the contract's]
@@ -120,7 +120,7 @@ impl CallArgs {
     }
 }
 
-/// Which token files are read.
+/// Which token files are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TokenFileMode {
     /// Files that only you can read, and secrets mounted by systemd or a container platform
@@ -129,7 +129,7 @@ pub(super) enum TokenFileMode {
     Any,
 }
 
-/// How a run is sent: options of `run`, `apply` and `runs resume`.
+/// Options for sending, for `run`, `apply` and `runs resume`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SendArgs {
     /// How requests are sent.
@@ -144,10 +144,10 @@ pub(super) struct SendArgs {
     /// Exit with 0 even if responses show that changes were applied only in part
     #[arg(long)]
     pub(super) allow_differs: bool,
-    /// Skip changes applied within the past DURATION; 0 ignores other runs; `runs resume` keeps the run's
+    /// Skip changes applied within the past DURATION; 0 ignores other runs; `runs resume` keeps the run's value
     #[arg(long, value_name = "DURATION", default_value = duration_text(REMEMBER), value_parser = parse_duration)]
     pub(super) remember: Duration,
-    /// How long the service may take to show a change; after that, a read counts as proof
+    /// How long the service may take to show a change
     #[arg(long, value_name = "DURATION", default_value = duration_text(SETTLE), value_parser = parse_duration)]
     pub(super) settle: Duration,
     /// Send without asking for confirmation
@@ -156,7 +156,7 @@ pub(super) struct SendArgs {
     /// Write the results to this file [default: INPUT.RUN.results.csv]
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
-    /// Write a report (.html or .md): first a review of the changes, after sending a run report
+    /// Write a report (.html or .md): a review before sending, a run report afterwards
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
     /// Format of the summary
