@@ -90,7 +90,7 @@ impl Journal {
         let Session { scope, longest_hold, rules, ledger } =
             session.as_mut().ok_or_else(|| dir.damaged("no run is being sent".to_owned()))?;
         let _turn = turn.take()?;
-        file.map_or(Ok(()), |file| dir.expect_present(file))?;
+        dir.expect_present(*file)?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = clock.now();
         let key = LedgerKey { scope: *scope, process: *process };

@@ -142,10 +142,10 @@ impl StateDir {
         Ok(())
     }
 
-    /// Fails if the database is no longer the file that was opened.
+    /// Fails if the database is no longer the file that was opened. A temporary one has no name.
     pub(super) fn expect_present(&self, file: FileId) -> Result<(), JournalError> {
         let path = self.database();
-        let is_there = std::fs::metadata(&path).is_ok_and(|found| FileId::of(&found) == file);
+        let is_there = self.is_temporary || std::fs::metadata(&path).is_ok_and(|found| FileId::of(&found) == file);
         if is_there { Ok(()) } else { Err(JournalError::Gone { path }) }
     }
 
@@ -188,7 +188,7 @@ fn refused(path: &Path, why: Refusal) -> JournalError {
     }
 }
 
-/// The user knows the directory that has no room, not the one that is made in it for a moment.
+/// The user knows the directory that has no room, not the one that is created in it for a moment.
 fn temporary_full() -> JournalError {
     JournalError::TemporaryFull { path: std::env::temp_dir() }
 }

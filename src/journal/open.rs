@@ -49,9 +49,8 @@ impl Journal {
     pub fn open_unnamed(location: &StoreLocation, clock: Clock) -> Result<Journal, JournalError> {
         let dir = StateDir::temporary(location)?;
         let opened = open(&dir, clock, Durability::Unsynced, Arc::new(Silent));
-        let mut journal = opened.map_err(|error| dir.explain(error))?;
-        journal.dir.remove_names()?;
-        journal.file = None;
+        let journal = opened.map_err(|error| dir.explain(error))?;
+        dir.remove_names()?;
         Ok(journal)
     }
 
@@ -140,7 +139,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability, patience: Arc<dyn 
     tx.commit()?;
     drop(guard);
     let history = History { db, dir: dir.clone(), clock };
-    Ok(Journal { history, file: Some(file), durability, turn, alive, process, session: None })
+    Ok(Journal { history, file, durability, turn, alive, process, session: None })
 }
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {

@@ -63,8 +63,8 @@ impl History {
 #[derive(Debug)]
 pub struct Journal {
     pub(super) history: History,
-    /// The database, as it was opened; `None` if it has no name.
-    pub(super) file: Option<FileId>,
+    /// The database, as it was opened.
+    pub(super) file: FileId,
     pub(super) durability: Durability,
     pub(super) turn: WriteLock,
     /// Held for life: whoever can take this lock knows that we are dead.
@@ -103,7 +103,7 @@ impl Journal {
         let Journal { history: History { db, dir, .. }, turn, file, .. } = self;
         let attempt = || {
             let _turn = turn.take()?;
-            file.map_or(Ok(()), |file| dir.expect_present(file))?;
+            dir.expect_present(*file)?;
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&tx)?;
             tx.commit()?;
