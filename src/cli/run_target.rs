@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::target::{Access, Place, Target};
 use crate::cli::error::Error;
-use crate::journal::Journal;
+use crate::journal::{Journal, RunSummary};
 use crate::session::contract_of;
 
 /// Where a run went, for another command that goes there.
@@ -14,15 +14,15 @@ use crate::session::contract_of;
 /// Where there is no token, or it is for another tenant.
 pub(super) fn target_of(
     journal: &Journal,
-    name: &str,
+    run: &RunSummary,
     base_url: Option<&str>,
     access: Access,
     calls: &CallArgs,
     global: &GlobalArgs,
     env: &Environment,
 ) -> Result<Target, Error> {
-    let run = journal.run(name)?;
-    let contract = contract_of(journal, &run)?;
+    let name = &run.name;
+    let contract = contract_of(journal, run)?;
     contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
     let place = Place { typed: base_url, named: &run.facts.origin, by: "the journal" };
     place.expect_named(|typed| Error::Usage {

@@ -316,7 +316,7 @@ fn resume(
     let input = Source::named(facts.input.as_ref());
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
     let page = page_file(args.report.as_ref(), &beside, global, env)?;
-    let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
+    let target = target_of(&journal, &summary, base_url, Access::Write, &args.calls, global, env)?;
     can_ask(args, &input)?;
     let clock = journal.clock().clone();
     let (remember, settings) = options_of_resumed(args, &facts, target.settings(global), global);

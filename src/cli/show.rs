@@ -113,7 +113,7 @@ pub(super) fn write_review(
         contract: &contract.name,
         appended: contract.appended(),
         quota: &target.quota,
-        forecast: forecast(&target.quota, calls.concurrency, &run.outlook()?, run.clock().now(), requests),
+        forecast: forecast(&target.quota, calls.concurrency, &preview.run.outlook, run.clock().now(), requests),
         warnings,
         checksum: if let RunKey::Plan(checksum) = &run.key { Some(checksum.clone()) } else { None },
         next: Some(next.to_string()),

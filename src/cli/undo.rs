@@ -57,9 +57,9 @@ pub(super) fn run(
     terminal: &Terminal,
 ) -> Result<u8, Error> {
     let file = PlanFile::examine(&args.output, None)?;
-    let target = target_of(&journal, &args.run, args.base_url.as_deref(), Access::Read, &args.calls, global, env)?;
-    let comment = comment(args.comment.as_deref(), &target.contract)?;
     let (summary, clock) = (journal.run(&args.run)?, journal.clock().clone());
+    let target = target_of(&journal, &summary, args.base_url.as_deref(), Access::Read, &args.calls, global, env)?;
+    let comment = comment(args.comment.as_deref(), &target.contract)?;
     let tenant = summary.scope.clone();
     let session = Session::open(target.for_session(tenant.clone()), journal, clock);
     let (run, mut stats) = session.import_undo(summary, &args.incident)?;

@@ -1,6 +1,6 @@
 //! Acquiring a run of an earlier process, if what its rows change is allowed.
 
-use super::pages::PendingPages;
+use super::pages::Pages;
 use crate::contract::Contract;
 use crate::journal::{Journal, JournalError, PendingRow, RunHandle};
 use crate::plan::check_edits;
@@ -11,8 +11,8 @@ use crate::plan::check_edits;
 /// If another process sends it, or a row holds something that no row is loaded with.
 pub(super) fn acquire(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHandle, JournalError> {
     let handle = journal.acquire(run)?;
-    let mut pages = PendingPages::default();
-    while let Some(rows) = pages.next(journal, &handle)? {
+    let mut pages = Pages::default();
+    while let Some(rows) = pages.pending(journal, &handle)? {
         for row in &rows {
             check_kept(row, contract).map_err(|why| journal.damaged(format!("row {} of run {run}: {why}", row.row)))?;
         }

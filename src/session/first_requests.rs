@@ -1,7 +1,7 @@
 //! The first requests of a run, as they would be sent.
 
 use super::counts::Counts;
-use super::pages::PendingPages;
+use super::pages::Pages;
 use super::prepared_run::PreparedRun;
 use crate::journal::{JournalError, PendingRow};
 use crate::model::change::Change;
@@ -31,8 +31,8 @@ impl PreparedRun {
     /// # Errors
     /// If the journal can't be read.
     pub fn first_requests(&self, counts: &Counts) -> Result<Vec<FirstRequest>, JournalError> {
-        let (mut pages, mut first) = (PendingPages::default(), Vec::new());
-        while let Some(rows) = pages.next(&self.journal, &self.handle)? {
+        let (mut pages, mut first) = (Pages::default(), Vec::new());
+        while let Some(rows) = pages.pending(&self.journal, &self.handle)? {
             for PendingRow { row, source, change: Change { incident, edits }, .. } in rows {
                 if counts.left_out.contains_key(&row) {
                     continue;

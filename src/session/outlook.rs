@@ -11,7 +11,7 @@ use crate::model::change::Change;
 use crate::model::permit::{Pause, QuotaUsage};
 
 /// The starting point of an estimate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outlook {
     /// The quota in use.
     pub spent: QuotaUsage,
@@ -54,7 +54,7 @@ impl PreparedRun {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub fn outlook(&self) -> Result<Outlook, SessionError> {
+    pub(super) fn outlook(&self) -> Result<Outlook, SessionError> {
         let longest = self.target.quota.longest();
         let ((spent, pause), latency) = match &self.past {
             Past::Own => (self.journal.ledger(&self.handle, longest)?, self.journal.latency_of(&self.handle)?),

@@ -6,18 +6,35 @@ use crate::model::outcome::ResultRow;
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
 
-/// Iterates over the rows of a run without an outcome, a page at a time. The journal may change between two pages.
+/// Iterates over rows of a run, a page at a time. The journal may change between two pages.
 #[derive(Debug, Default)]
-pub(super) struct PendingPages {
+pub(super) struct Pages {
     after: u64,
 }
 
-impl PendingPages {
-    /// The next page; `None` at the end.
-    pub(super) fn next(&mut self, journal: &Journal, run: &RunHandle) -> Result<Option<Vec<PendingRow>>, JournalError> {
-        let rows = journal.pending(run, self.after, PAGE)?;
-        self.after = rows.last().map_or(self.after, |last| last.row);
-        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+impl Pages {
+    /// The next page of the rows without an outcome; `None` at the end.
+    pub(super) fn pending(
+        &mut self,
+        journal: &Journal,
+        run: &RunHandle,
+    ) -> Result<Option<Vec<PendingRow>>, JournalError> {
+        Ok(self.next(journal.pending(run, self.after, PAGE)?, |row| row.row))
+    }
+
+    /// The next page of the rows that a report needs; `None` at the end.
+    pub(super) fn report(
+        &mut self,
+        journal: &History,
+        run: &str,
+        filter: RowFilter<'_>,
+    ) -> Result<Option<Vec<ReportRow>>, JournalError> {
+        Ok(self.next(journal.report_rows(run, filter, self.after, PAGE)?, |row| row.result.row))
+    }
+
+    fn next<T>(&mut self, rows: Vec<T>, number: impl Fn(&T) -> u64) -> Option<Vec<T>> {
+        self.after = rows.last().map_or(self.after, number);
+        Some(rows).filter(|rows| !rows.is_empty())
     }
 }
 

@@ -12,7 +12,7 @@ use super::counts::Counts;
 use super::error::SessionError;
 use super::observer::Step;
 use super::options::CallOptions;
-use super::pages::{PendingPages, report_rows};
+use super::pages::{Pages, report_rows};
 use super::preflight_summary::{PreflightSummary, ReadReason};
 use super::prepared_run::{PreparedRun, ReadStats};
 use super::row_diff::RowDiff;
@@ -156,8 +156,8 @@ impl PreparedRun {
         let contradicting: HashMap<u64, Diff> =
             self.journal.contradicting(&self.handle)?.iter().map(|found| (found.row, contradiction(found))).collect();
         let same_as = self.target.contract.same_as();
-        let mut pages = PendingPages::default();
-        while let Some(rows) = pages.next(&self.journal, &self.handle)? {
+        let mut pages = Pages::default();
+        while let Some(rows) = pages.pending(&self.journal, &self.handle)? {
             let contradicts = |row: &PendingRow| contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
             // The snapshots of rows that were not read now are old.
             let is_known = |row: &PendingRow| contradicts(row).is_some() || stats.rows.contains(&row.row);
@@ -236,8 +236,8 @@ impl PreparedRun {
         mut show: impl FnMut(RowDiff) -> io::Result<()>,
     ) -> Result<(), SessionError> {
         let same_as = self.target.contract.same_as();
-        let (mut pages, mut shown) = (PendingPages::default(), 0);
-        while let Some(rows) = pages.next(&self.journal, &self.handle)? {
+        let (mut pages, mut shown) = (Pages::default(), 0);
+        while let Some(rows) = pages.pending(&self.journal, &self.handle)? {
             // Rows in doubt are resolved first.
             let sent = rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row));
             let sent: Vec<&PendingRow> = sent.collect();

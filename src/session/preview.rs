@@ -9,7 +9,7 @@ use super::error::SessionError;
 use super::named_lines::{NAMED, NamedLines};
 use super::options::SendOptions;
 use super::outlook::Outlook;
-use super::pages::PendingPages;
+use super::pages::Pages;
 use super::past::Past;
 use super::preflight_summary::PreflightSummary;
 use super::prepared_run::PreparedRun;
@@ -62,6 +62,8 @@ pub struct Preview {
     pub resumed: Option<(String, u64)>,
     /// What earlier runs mean for it; `None` if whose incidents it changes is unknown.
     pub earlier: Option<PriorRuns>,
+    /// What the estimate is based on.
+    pub outlook: Outlook,
     /// How long it takes.
     pub estimate: Estimate,
 }
@@ -144,6 +146,7 @@ impl PreparedRun {
             overridden: self.imported.overridden.clone(),
             resumed: self.resumes.then(|| (self.handle.name.clone(), finished)),
             earlier: Some(earlier).filter(|_| !matches!(self.past, Past::Unknown)),
+            outlook,
             estimate,
         })
     }
@@ -156,8 +159,8 @@ impl PreparedRun {
     pub fn count(&self, remember: Duration) -> Result<(Counts, PriorRuns), JournalError> {
         let (journal, run, contract) = (&self.journal, &self.handle, &self.target.contract);
         let (mut counter, mut earlier) = (Counter::default(), PriorRuns::default());
-        let mut pages = PendingPages::default();
-        while let Some(rows) = pages.next(journal, run)? {
+        let mut pages = Pages::default();
+        while let Some(rows) = pages.pending(journal, run)? {
             let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
             let first: Vec<&PendingRow> = first.collect();
             let will_send = self.add_prior_runs(&first, remember, &mut earlier)?;

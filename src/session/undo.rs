@@ -12,7 +12,7 @@ use super::error::SessionError;
 use super::import::Imported;
 use super::named_lines::NamedLines;
 use super::observer::Step;
-use super::pages::PendingPages;
+use super::pages::Pages;
 use super::prepared_run::PreparedRun;
 use super::start::Session;
 use crate::input::INCIDENT_ID;
@@ -26,9 +26,6 @@ use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 use crate::plan::{Header, PlanRow};
 use crate::undo::undo;
-
-/// Rows read at a time.
-const PAGE: u32 = 500;
 
 /// What can be undone in a run, and what can't.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,12 +73,9 @@ impl Session {
             ..run.facts
         };
         let contract = self.target.contract.name.clone();
-        let (mut stats, mut seen, mut after) = (UndoStats::default(), HashSet::new(), 0);
+        let (mut stats, mut seen, mut pages) = (UndoStats::default(), HashSet::new(), Pages::default());
         let (handle, ()) = self.fill(&contract, &metadata, |rows| {
-            loop {
-                let page = rows.journal().report_rows(&run.name, RowFilter::Updated, after, PAGE)?;
-                let Some(last) = page.last() else { return Ok(()) };
-                after = last.result.row;
+            while let Some(page) = pages.report(rows.journal(), &run.name, RowFilter::Updated)? {
                 for row in page.into_iter().filter(|row| is_named(row, incidents)) {
                     stats.updated += 1;
                     let ReportRow { result, change: Some(change), before: before @ Some(Snapshot::There(_)) } = row
@@ -101,6 +95,7 @@ impl Session {
                     }
                 }
             }
+            Ok(())
         })?;
         let key = RunKey::Changes { digest: Vec::new(), within: Duration::ZERO };
         Ok((self.prepared(handle, Imported::default(), metadata, key), stats))
@@ -121,8 +116,8 @@ impl PreparedRun {
     /// # Errors
     /// If the journal can't be read or written.
     pub fn undo(&mut self, stats: &mut UndoStats) -> Result<(), JournalError> {
-        let mut pages = PendingPages::default();
-        while let Some(rows) = pages.next(&self.journal, &self.handle)? {
+        let mut pages = Pages::default();
+        while let Some(rows) = pages.pending(&self.journal, &self.handle)? {
             let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
             let mut snapshots = self.journal.snapshots(&self.handle, &numbers)?;
             let undone = rows.into_iter().map(|row| {

@@ -38,6 +38,7 @@ fn preview(bodies: &[&str]) -> Preview {
             first_changes: vec![],
             resumed: None,
             earlier: Some(PriorRuns { unfinished: [("4ccc".to_owned(), 1)].into(), ..PriorRuns::default() }),
+            outlook: session::Outlook::default(),
             estimate: Estimate {
                 starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),
                 duration: Duration::from_secs(61),

@@ -332,6 +332,7 @@ mod tests {
                     ]),
                     unfinished: BTreeMap::from([("4ccc".to_owned(), 40)]),
                 }),
+                outlook: session::Outlook::default(),
                 estimate: Estimate {
                     starts_at: at("2026-11-24T17:30:00Z"),
                     duration: Duration::from_secs(1_176),
