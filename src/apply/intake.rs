@@ -103,18 +103,7 @@ mod tests {
         let text = Edit::Append("x".repeat(bytes / 2));
         let change = Change { incident, edits: [PropertyEdit::new("", text)].into_iter().collect() };
         let source = vec![b'x'; bytes - bytes / 2];
-        PendingRow {
-            row,
-            line: row,
-            source,
-            change,
-            attempts: 0,
-            is_in_doubt: false,
-            is_recorded: false,
-            differed_at: None,
-            merged: None,
-            asked: None,
-        }
+        PendingRow { row, line: row, source, ..PendingRow::first(change) }
     }
 
     fn intake(rows: impl IntoIterator<Item = PendingRow<Never>>) -> Intake {

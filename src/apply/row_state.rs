@@ -30,6 +30,19 @@ pub(super) struct RowState {
     pub(super) bytes: usize,
     /// What its next request does.
     pub(super) kind: CallKind,
+    /// What is known of its current step.
+    step: StepState,
+    /// What the incident showed before its next update.
+    before: Option<ReadBefore>,
+    /// The last of its updates whose successful response lacked the incident.
+    pub(super) unconfirmed: Option<AttemptId>,
+    /// The result of the last request of any kind.
+    last: Option<CallResult>,
+}
+
+/// What the attempts of one step have shown: the next step starts anew.
+#[derive(Clone, Debug, Default)]
+struct StepState {
     /// One of its updates may have been applied: no read has disproved it since.
     may_be_applied: bool,
     /// When the last of those ended, if that was in this process.
@@ -38,21 +51,15 @@ pub(super) struct RowState {
     doubtful: Option<AttemptId>,
     /// When the last read of its incident started.
     read_at: Option<BootTime>,
-    /// What the incident showed before its next update.
-    before: Option<ReadBefore>,
     /// Its updates are used up; a final read shows whether one of them was applied.
     is_final_read: bool,
     /// The connection was closed during its last request: a read about it needs no wait.
     reads_at_once: bool,
-    /// The last of its updates whose successful response lacked the incident.
-    pub(super) unconfirmed: Option<AttemptId>,
     /// The counted attempts, at updates and at reads.
     updates: AttemptCount,
     reads: AttemptCount,
     /// The message of the last response to an update: the row keeps it if a read ends it.
     last_update: Option<String>,
-    /// The result of the last request of any kind.
-    last: Option<CallResult>,
 }
 
 /// Attempts; separately those that will not count if their streak becomes an outage.
@@ -118,19 +125,11 @@ impl RowState {
         RowState {
             bytes,
             steps,
-            may_be_applied: row.is_in_doubt,
-            doubtful_until: None,
-            doubtful: None,
-            read_at: None,
+            step: StepState { may_be_applied: row.is_in_doubt, ..StepState::default() },
             before: None,
             row,
             kind: CallKind::Update,
-            is_final_read: false,
-            reads_at_once: false,
             unconfirmed: None,
-            updates: AttemptCount::default(),
-            reads: AttemptCount::default(),
-            last_update: None,
             last: None,
         }
     }
@@ -160,14 +159,14 @@ impl RowState {
     /// The counted attempts at its current request.
     pub(super) fn attempts(&self) -> u32 {
         match self.kind {
-            CallKind::Update => self.updates.count(),
-            CallKind::Read(_) => self.reads.count(),
+            CallKind::Update => self.step.updates.count(),
+            CallKind::Read(_) => self.step.reads.count(),
         }
     }
 
     /// The service was down: the attempts of this streak do not count.
     pub(super) fn forgive(&mut self, streak: u64) {
-        for attempts in [&mut self.updates, &mut self.reads] {
+        for attempts in [&mut self.step.updates, &mut self.step.reads] {
             attempts.fold(streak);
             attempts.uncertain = 0;
         }
@@ -177,10 +176,10 @@ impl RowState {
     pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
         let ended = last_end(&doubts);
         self.kind = CallKind::Read(doubts);
-        if self.reads_at_once {
+        if self.step.reads_at_once {
             return BootTime(i64::MIN);
         }
-        ended.and_then(|ended| next_read(ended, settle, self.read_at)).unwrap_or(BootTime(i64::MIN))
+        ended.and_then(|ended| next_read(ended, settle, self.step.read_at)).unwrap_or(BootTime(i64::MIN))
     }
 
     /// The journal knows that another change has added its comment. Only its properties are left.
@@ -197,15 +196,7 @@ impl RowState {
         let outcome = self.steps.end(&mut self.row, outcome);
         if outcome.is_none() {
             self.kind = CallKind::Update;
-            self.may_be_applied = false;
-            self.doubtful_until = None;
-            self.doubtful = None;
-            self.read_at = None;
-            self.is_final_read = false;
-            self.reads_at_once = false;
-            self.updates = AttemptCount::default();
-            self.reads = AttemptCount::default();
-            self.last_update = None;
+            self.step = StepState::default();
         }
         outcome
     }
@@ -253,8 +244,8 @@ impl RowState {
     ) -> (AttemptEnd, RowStep) {
         let CompletedCall { attempt, result, at, took, .. } = ended;
         let attempts = match self.kind {
-            CallKind::Update => &mut self.updates,
-            CallKind::Read(_) => &mut self.reads,
+            CallKind::Update => &mut self.step.updates,
+            CallKind::Read(_) => &mut self.step.reads,
         };
         attempts.fold(streak.id);
         if streak.counts
@@ -267,14 +258,14 @@ impl RowState {
         let next = rules.policy.decide(&result.verdict, attempts.count().min(most), rng);
 
         let is_update = matches!(self.kind, CallKind::Update);
-        self.reads_at_once = next == RetryDecision::Immediately;
+        self.step.reads_at_once = next == RetryDecision::Immediately;
         self.last = Some(result.clone());
         if is_update {
-            self.last_update = Some(result.message.clone());
+            self.step.last_update = Some(result.message.clone());
             if was_applied(&result.verdict).is_none() {
-                self.may_be_applied = true;
-                self.doubtful_until = Some(at.boot);
-                self.doubtful = Some(*attempt);
+                self.step.may_be_applied = true;
+                self.step.doubtful_until = Some(at.boot);
+                self.step.doubtful = Some(*attempt);
             }
         }
         if let Verdict::Updated { added: Some(added), .. } = &result.verdict {
@@ -297,7 +288,7 @@ impl RowState {
                     RowStep::Ready
                 } else {
                     self.kind = CallKind::Read(Vec::new());
-                    next_read(at.boot, rules.settle, self.read_at).map_or(RowStep::Ready, RowStep::ReadAt)
+                    next_read(at.boot, rules.settle, self.step.read_at).map_or(RowStep::Ready, RowStep::ReadAt)
                 }
             }
             RetryDecision::Retry { after } => RowStep::At(at.boot + after),
@@ -318,13 +309,13 @@ impl RowState {
     pub(super) fn exhaust(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
         match self.kind {
             CallKind::Read(_) => Err(self.unreadable(now)),
-            CallKind::Update if !self.may_be_applied => Err(self.gave_up(now)),
+            CallKind::Update if !self.step.may_be_applied => Err(self.gave_up(now)),
             CallKind::Update => {
-                self.is_final_read = true;
+                self.step.is_final_read = true;
                 // If it adds a comment, the next commit returns the attempts in doubt.
                 self.kind = CallKind::Read(Vec::new());
-                let ended = *self.doubtful_until.get_or_insert(now.boot);
-                Ok(next_read(ended, settle, self.read_at).unwrap_or(now.boot))
+                let ended = *self.step.doubtful_until.get_or_insert(now.boot);
+                Ok(next_read(ended, settle, self.step.read_at).unwrap_or(now.boot))
             }
         }
     }
@@ -357,7 +348,7 @@ impl RowState {
         let own_is_applied = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Applied));
         let is_so = !self.adds() && matches(&self.row.change.edits, incident, &rules.same_as);
         // Remembered as applied: repeating the command sends nothing.
-        if is_so && let Some(attempt) = self.doubtful {
+        if is_so && let Some(attempt) = self.step.doubtful {
             end.resolved.push((attempt, true));
         }
         if own_is_applied || is_so {
@@ -369,9 +360,9 @@ impl RowState {
             return RowStep::Finished;
         }
         let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Applied)).collect();
-        let until = if self.adds() { last_end(open.iter().copied()) } else { self.doubtful_until };
-        self.read_at = Some(started);
-        if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.read_at)) {
+        let until = if self.adds() { last_end(open.iter().copied()) } else { self.step.doubtful_until };
+        self.step.read_at = Some(started);
+        if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.step.read_at)) {
             return RowStep::ReadAt(due);
         }
         let unexplained = open.into_iter().find(|doubt| is(doubt, Found::Unexplained));
@@ -402,17 +393,17 @@ impl RowState {
 
     /// None of its updates was applied: it is sent, or it finishes if its attempts are used up.
     pub(super) fn was_not_made(&mut self, now: Now) -> Option<Outcome> {
-        if self.is_final_read {
+        if self.step.is_final_read {
             return Some(self.gave_up(now));
         }
         self.kind = CallKind::Update;
-        self.may_be_applied = false;
-        self.reads = AttemptCount::default();
+        self.step.may_be_applied = false;
+        self.step.reads = AttemptCount::default();
         None
     }
 
     fn gave_up(&self, now: Now) -> Outcome {
-        let message = format!("failed after {} attempts; the last: {}", self.updates.count(), self.last_words());
+        let message = format!("failed after {} attempts; the last: {}", self.step.updates.count(), self.last_words());
         self.with_last(Outcome::new(OutcomeKind::Failed, OutcomeCode::GaveUp, message), now)
     }
 
@@ -422,7 +413,7 @@ impl RowState {
         // Without a comment the journal has no doubts: the read is for its own attempt.
         let is_for_others = matches!(&self.kind, CallKind::Read(doubts)
             if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
-        let outcome = if self.is_final_read || !is_for_others {
+        let outcome = if self.step.is_final_read || !is_for_others {
             let message =
                 format!("it may have been applied: no response was received, and the incident cannot be read: {why}");
             Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unreadable, message)
@@ -434,7 +425,7 @@ impl RowState {
     }
 
     fn last_words(&self) -> &str {
-        self.last_update.as_deref().unwrap_or("no response")
+        self.step.last_update.as_deref().unwrap_or("no response")
     }
 
     /// An outcome with the data of the last response.

@@ -131,18 +131,7 @@ mod tests {
 
     fn row(body: &str) -> PendingRow<Never> {
         let edits = decode(body, body.contains("comment")).expect("a body").resolved().expect("no list edit");
-        PendingRow {
-            row: 1,
-            line: 2,
-            source: Vec::new(),
-            change: Change { incident: IncidentId::new(7).expect("an ID"), edits },
-            attempts: 0,
-            is_in_doubt: false,
-            is_recorded: false,
-            differed_at: None,
-            merged: None,
-            asked: None,
-        }
+        PendingRow::first(Change { incident: IncidentId::new(7).expect("an ID"), edits })
     }
 
     fn outcome(kind: OutcomeKind, code: impl Into<RowCode>) -> Outcome {

@@ -128,3 +128,22 @@ impl ReportRow {
         target.filter(|target| target.to_string() != self.result.incident_id)
     }
 }
+
+#[cfg(test)]
+impl<L> PendingRow<L> {
+    /// The first row of an input, never sent.
+    pub(crate) fn first(change: Change<L>) -> PendingRow<L> {
+        PendingRow {
+            row: 1,
+            line: 2,
+            source: Vec::new(),
+            change,
+            attempts: 0,
+            is_in_doubt: false,
+            is_recorded: false,
+            differed_at: None,
+            merged: None,
+            asked: None,
+        }
+    }
+}

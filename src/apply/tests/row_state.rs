@@ -12,18 +12,7 @@ fn row_state(appends: bool, is_in_doubt: bool) -> RowState {
     let body = if appends { r#"{"status":"Resolved","comment":"done"}"# } else { r#"{"status":"Resolved"}"# };
     let change = Change { incident, edits: decode(body, appends).expect("a body").resolved().expect("no list edit") };
     let contract = crate::contract::load("defender").expect("built in");
-    let row = PendingRow {
-        row: 1,
-        line: 2,
-        source: Vec::new(),
-        change,
-        attempts: 0,
-        is_in_doubt,
-        is_recorded: false,
-        differed_at: None,
-        merged: None,
-        asked: None,
-    };
+    let row = PendingRow { is_in_doubt, ..PendingRow::first(change) };
     RowState::new(row, &contract)
 }
 
@@ -167,7 +156,7 @@ fn reading(appends: bool, doubts: Vec<Doubt>, is_last_read: bool) -> RowState {
     let mut row = row_state(appends, true);
     let doubts = doubts.into_iter().map(|doubt| Doubt { change: row.row.change.clone().into(), ..doubt }).collect();
     row.kind = CallKind::Read(doubts);
-    row.is_final_read = is_last_read;
+    row.step.is_final_read = is_last_read;
     row
 }
 
@@ -224,7 +213,7 @@ fn row_without_comment_is_read_three_times() {
     };
     for (is_last_read, expected) in [(false, None), (true, Some("failed gave-up"))] {
         let mut row = reading(false, vec![], is_last_read);
-        row.doubtful_until = Some(at(1));
+        row.step.doubtful_until = Some(at(1));
         assert_eq!(on_end_at(3, &mut row, active(), STREAK).1, RowStep::ReadAt(at(11)));
         assert_eq!(on_end_at(11, &mut row, active(), STREAK).1, RowStep::ReadAt(at(31)));
         assert_eq!(code(&on_end_at(31, &mut row, active(), STREAK).0).as_deref(), expected);
