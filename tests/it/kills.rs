@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use crate::faults::{setting, tell};
 use crate::final_checks::{check_final_state, check_final_state_of_steps, rows_with_comments};
-use crate::program::{Program, fault_of, started};
+use crate::program::{Ended, Program, fault_of, started};
 use crate::two_steps;
 
 const ROWS: u64 = 40;
@@ -65,33 +65,33 @@ fn to_the_end(program: &Program, way: Way) -> Result<(), String> {
 
 /// Kills one run repeatedly, at moments drawn by the seed. Returns the number of kills.
 fn kill(seed: u64) -> Result<usize, String> {
-    let program = world(seed);
-    let mut moments = fastrand::Rng::with_seed(seed);
-    let mut kills = 0;
-    for _ in 0..KILLS_OF_ONE_RUN {
-        let moment = LONGEST.mul_f64(moments.f64());
-        let ended = started(program.send_command(COMMAND)).kill_after(moment);
-        match ended.code {
-            None => kills += 1,
-            Some(0) => break,
-            Some(4) => {}
-            code => return Err(format!("it ends with {code:?}\n{}", ended.printed())),
-        }
-    }
-    to_the_end(&program, ONE_STEP).map(|()| kills)
+    kill_repeatedly(seed, ONE_STEP, |program, moments| {
+        started(program.send_command(COMMAND)).kill_after(LONGEST.mul_f64(moments.f64()))
+    })
 }
 
-/// Kills one run with two steps repeatedly, each time just after the service has decided so many more requests: between
+/// Kills one run with two steps repeatedly, each time shortly after the service has decided a few more requests: between
 /// the steps of a row, and around them. Returns the number of kills.
 fn kill_between_steps(seed: u64) -> Result<usize, String> {
+    kill_repeatedly(seed, TWO_STEPS, |program, moments| {
+        let requests = program.requests().len() + moments.usize(1..=12);
+        let mut running = started(two_steps::command(program));
+        while program.requests().len() < requests && !running.ends_within(Duration::from_millis(1)) {}
+        running.kill_after(Duration::from_millis(moments.u64(0..=5)))
+    })
+}
+
+/// Starts one run repeatedly, each time killed by `killed` unless it has ended. Returns the number of kills.
+fn kill_repeatedly(
+    seed: u64,
+    way: Way,
+    killed: impl Fn(&Program, &mut fastrand::Rng) -> Ended,
+) -> Result<usize, String> {
     let program = world(seed);
     let mut moments = fastrand::Rng::with_seed(seed);
     let mut kills = 0;
     for _ in 0..KILLS_OF_ONE_RUN {
-        let requests = program.requests().len() + moments.usize(1..=12);
-        let mut running = started(two_steps::command(&program));
-        while program.requests().len() < requests && !running.ends_within(Duration::from_millis(1)) {}
-        let ended = running.kill_after(Duration::from_millis(moments.u64(0..=5)));
+        let ended = killed(&program, &mut moments);
         match ended.code {
             None => kills += 1,
             Some(0) => break,
@@ -99,7 +99,7 @@ fn kill_between_steps(seed: u64) -> Result<usize, String> {
             code => return Err(format!("it ends with {code:?}\n{}", ended.printed())),
         }
     }
-    to_the_end(&program, TWO_STEPS).map(|()| kills)
+    to_the_end(&program, way).map(|()| kills)
 }
 
 /// Runs it for seeds from 1 on, several at once, until `count` is reached. Returns the sum of the results.
