@@ -54,7 +54,7 @@ pub(super) struct CheckedChunk {
     pub(super) sendable: u64,
     /// Selected rows of a fetched file that set nothing.
     pub(super) nothing_asked: u64,
-    /// The last selected row; 0 if there is none.
+    /// The last selected row, or 0.
     pub(super) last_selected: u64,
     /// Why the rest of the input can't be read.
     pub(super) broken: Option<InputError>,

@@ -21,9 +21,9 @@ struct Repeat {
     incident: u64,
     row: u32,
     line: u32,
-    /// The line of the previous row with the same incident; 0 if there is none.
+    /// The line of the previous row with the same incident, or 0.
     before: u32,
-    /// The line of a row with a different change: an earlier one if possible, or a later one; 0 if there is none.
+    /// The line of a row with a different change, an earlier one if possible, or 0.
     other: u32,
 }
 

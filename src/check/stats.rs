@@ -26,7 +26,7 @@ pub struct CheckStats {
     pub warnings: BTreeMap<&'static str, u64>,
     /// The number of cells that `--set` overrides, by property; empty cells don't count. Only if rows are kept.
     pub overridden: Vec<(String, u64)>,
-    /// The last row of the run; 0 if there is none.
+    /// The last row of the run, or 0.
     pub last_selected: u64,
     /// The rows of incidents that occur several times.
     pub repeats: Repeats,

@@ -49,7 +49,7 @@ pub(super) struct ApplyArgs {
 /// Runs it. Returns the exit code.
 ///
 /// # Errors
-/// Where the plan is refused, or the journal failed.
+/// If the plan is refused, or the journal failed.
 pub(super) fn run(
     args: &ApplyArgs,
     global: &GlobalArgs,

@@ -35,7 +35,7 @@ pub(super) struct CheckArgs {
 /// Checks, and returns the exit code.
 ///
 /// # Errors
-/// Where the input can't be read to its end, or the answer not be written.
+/// If the input can't be read to its end, or the output can't be written.
 pub(super) fn run(args: &CheckArgs, typed: &Settings, terminal: &Terminal) -> Result<u8, Error> {
     let settings = args.rows.resolve()?;
     let out = BufWriter::new(io::stdout().lock());

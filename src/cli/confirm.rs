@@ -1,4 +1,4 @@
-//! What stands before the question: what a run would do, how long it takes, what was made before; and the question.
+//! The preview of a run, and the prompt.
 
 use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::report::preview::Preview;
 use crate::report::prompt::{Confirmation, ask};
 use crate::session::{PreparedRun, PreviewOptions, SetCounts};
 
-/// More rows are not sent for a mere `y`.
+/// More rows need more than a `y`.
 const UNTYPED: u64 = 1_000;
 
 /// A run that is about to be sent.
 pub(super) struct PreviewBuilder<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
-    /// How calls are made.
+    /// How requests are sent.
     pub(super) calls: &'a CallArgs,
-    /// How it is sent, where it is.
+    /// How it is sent; `None` if it is only shown.
     pub(super) send: Option<&'a SendArgs>,
-    /// How long a change made by an earlier run counts as made.
+    /// The dedup window.
     pub(super) remember: Duration,
     /// Its input, as it was named.
     pub(super) input: &'a Source,
@@ -90,10 +90,10 @@ impl PreviewBuilder<'_> {
     /// Shows it and asks, unless `--yes` has answered or nothing is to be sent.
     ///
     /// # Errors
-    /// Where there is nobody to ask.
+    /// If there is nobody to prompt.
     pub(super) fn confirm(&self, preview: &Preview, send: &SendArgs, terminal: &Terminal) -> Result<bool, Error> {
         if !terminal.quiet || !send.yes {
-            // A standard error that is gone is no reason not to send.
+            // If standard error is closed, the run is sent anyway.
             let _ = preview.write(io::stderr(), terminal.err);
             self.target.announced();
         }

@@ -100,7 +100,7 @@ fn variable(name: &str) -> Option<OsString> {
 /// Where the journal is kept: `--state-dir`, else `$XDG_STATE_HOME/bulk-triage`.
 ///
 /// # Errors
-/// Where nothing is said and there is no home directory.
+/// If neither is set and there is no home directory.
 pub(super) fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
     if let Some(dir) = &global.state_dir {
         return Ok(dir.clone());

@@ -119,7 +119,7 @@ impl WhichArgs {
 /// Fetches. Returns the exit code.
 ///
 /// # Errors
-/// Where nothing can be written there, the question is wrong, or the journal fails.
+/// If the output can't be written, a filter is invalid, or the journal fails.
 pub(super) fn run(
     args: &FetchArgs,
     global: &GlobalArgs,

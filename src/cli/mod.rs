@@ -183,7 +183,7 @@ impl JsonTo {
         if error.is_in_json() {
             return;
         }
-        // Where it can't be written there is nobody to tell.
+        // If it can't be written, there is nobody to tell.
         let _ = match self {
             JsonTo::Nothing => Ok(()),
             JsonTo::Stdout => writeln!(io::stdout(), "{}", error.to_json()),

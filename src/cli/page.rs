@@ -8,10 +8,10 @@ use crate::cli::error::Error;
 use crate::files::OutputError;
 use crate::report::page::PageFile;
 
-/// The file of `--report`, looked at before anything is read.
+/// The file of `--report`, checked before anything is read.
 ///
 /// # Errors
-/// Where no page can be written there.
+/// If no page can be written there.
 pub(super) fn page_file(
     report: Option<&PathBuf>,
     others: &[Option<&Path>],

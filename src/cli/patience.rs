@@ -45,7 +45,7 @@ impl Patience for Told {
     fn begins(&self, by: Option<u32>) {
         static ONCE: LazyLock<()> = LazyLock::new(|| {
             for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
-                // Where it can't be heard, it ends the process at once.
+                // If we can't listen for it, it ends the process immediately.
                 let _ = flag::register_conditional_default(signal, Arc::clone(&BY_DEFAULT));
                 let _ = flag::register(signal, Arc::clone(&ASKED));
             }

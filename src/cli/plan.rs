@@ -1,4 +1,4 @@
-//! `bulk-triage plan`: the dry run, saved for review. A plan that is there is shown again.
+//! `bulk-triage plan`: the dry run, saved for review. An existing plan is displayed.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ pub(super) struct PlanArgs {
 /// Runs it. Returns the exit code.
 ///
 /// # Errors
-/// Where the input is not valid, or something can't be written.
+/// If the input is invalid, or something can't be written.
 pub(super) fn run(
     args: &PlanArgs,
     global: &GlobalArgs,
@@ -152,7 +152,7 @@ struct PlanView<'a> {
 }
 
 impl PlanView<'_> {
-    /// Shows it, and takes away what was loaded. Returns the exit code.
+    /// Shows it, and discards the imported run. Returns the exit code.
     fn show(self, run: PreparedRun, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
         let PlanView { args, target, page, global, plan, warnings } = self;
         let input = Source::named(run.metadata.input.as_ref());
@@ -243,7 +243,7 @@ fn write_json(
     Ok(writeln!(out, "]}}")?)
 }
 
-/// Shows a plan that is there.
+/// Displays an existing plan.
 fn show_again(
     args: &PlanArgs,
     path: &Path,

@@ -1,4 +1,4 @@
-//! Where a plan goes: nothing of it is sent to another place or tenant, or under another contract, than it was made for.
+//! The target of a plan: it is only sent to the place and tenant, and under the contract, that it was created for.
 
 use super::arguments::CallArgs;
 use super::environment::Environment;
@@ -36,10 +36,10 @@ pub(super) fn target_of(
     }
 }
 
-/// The contract is the one that is wanted, and one that this program knows by its name is still what it was.
+/// Checks that the plan's contract is the wanted one, and that a built-in contract has not changed since.
 ///
 /// # Errors
-/// If it is another one.
+/// If the contract is another one, or has changed.
 pub(super) fn expect_contract(plan: &Plan, wanted: Option<&str>) -> Result<(), Error> {
     let contract = &plan.contract;
     let named = BUILT_IN.contains(&contract.name.as_str()).then_some(contract.name.as_str());

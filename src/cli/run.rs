@@ -1,4 +1,4 @@
-//! `bulk-triage run`: check, import, show what would happen, ask, send, report. A dry run ends before the question; without
+//! `bulk-triage run`: check, import, preview, prompt, send, report. A dry run ends before the prompt; without
 //! `--compare` it leaves no trace.
 
 use std::io::{self, Write as _};
@@ -30,7 +30,7 @@ use crate::text::escape_json;
 /// Runs it. Returns the exit code.
 ///
 /// # Errors
-/// Where nothing was sent, or the journal failed.
+/// If nothing was sent, or the journal failed.
 pub(super) fn run(
     args: &RunArgs,
     global: &GlobalArgs,
@@ -54,7 +54,7 @@ pub(super) fn run(
         expect_all(&args.send, &args.input, input.shape())?;
     }
 
-    // The journal of an emulator's run lives and dies with it.
+    // The journal of an emulator's run is removed with it.
     let temporary = args.emulator.then(temporary_dir).transpose();
     let temporary = temporary.map_err(|source| Error::Io { what: "cannot create a directory", source })?;
     let dir = match &temporary {

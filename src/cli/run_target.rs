@@ -1,4 +1,4 @@
-//! Where a run went, for another command that goes there.
+//! The target of an earlier run, for commands that send requests there again.
 
 use super::arguments::CallArgs;
 use super::environment::Environment;
@@ -8,10 +8,10 @@ use crate::cli::error::Error;
 use crate::journal::{Journal, RunSummary};
 use crate::session::contract_of;
 
-/// Where a run went, for another command that goes there.
+/// The target of an earlier run.
 ///
 /// # Errors
-/// Where there is no token, or it is for another tenant.
+/// If there is no token, or it is for another tenant.
 pub(super) fn target_of(
     journal: &Journal,
     run: &RunSummary,

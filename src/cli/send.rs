@@ -1,4 +1,4 @@
-//! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
+//! Confirming and sending a run that is in the journal, and its summary: what `run`, `apply` and `runs resume` share.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,16 +45,16 @@ pub(super) struct Sending<'a> {
     pub(super) remember: Duration,
     /// The input.
     pub(super) input: &'a Source,
-    /// Where the report goes, if one is asked for.
+    /// The file of `--report`.
     pub(super) page: Option<PageFile>,
-    /// What may be suggested at the end.
+    /// The command that may be suggested at the end.
     pub(super) next: NextStep<'a>,
 }
 
-/// The runtime that calls run on.
+/// The runtime on which requests run.
 ///
 /// # Errors
-/// Where the machine gives no threads.
+/// If threads can't be started.
 pub(super) fn runtime() -> Result<Runtime, Error> {
     let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     room_for_files().and_then(|()| build()).map_err(|source| match source.raw_os_error() {
@@ -75,7 +75,7 @@ fn room_for_files() -> io::Result<()> {
 }
 
 impl Sending<'_> {
-    /// Reads the incidents of a run, shows it, asks, and sends it. Returns the exit code. `look`: which are read.
+    /// Reads the incidents of a run, previews it, prompts, and sends it. Returns the exit code. `look`: which are read.
     ///
     /// # Errors
     /// If the answer is no, or the journal or the results fail.
@@ -87,7 +87,7 @@ impl Sending<'_> {
         terminal: &Terminal,
     ) -> Result<u8, Error> {
         let destination_of = |run: &_| destination(run, self.target, self.args.results.as_ref(), self.input);
-        // Nobody waits for a preflight in vain; and by its end the place may be taken.
+        // Checked before a preflight that may take an hour, and again after it: another file may be there by then.
         destination_of(&run)?;
         let mut run = self.read(run, look, runtime, terminal)?;
         let destination = destination_of(&run)?;
@@ -195,7 +195,7 @@ impl Sending<'_> {
         failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
 
-    /// `prepared`: how long ago it was confirmed.
+    /// `prepared`: the time since it was confirmed.
     fn options(&self, prepared: Duration) -> SendOptions {
         let SendArgs { max_failures, stop_after, settle, .. } = *self.args;
         let stop_after = stop_after.map(|after| after.saturating_sub(prepared));
@@ -214,7 +214,7 @@ impl Sending<'_> {
         let (run, stats, code) = (&summary.run, &summary.stats, summary.exit);
         let follows = journal.has_redirects(run).unwrap_or(false);
         let next = match code {
-            // Nothing is remembered any more: the comments of all other rows might be added again.
+            // The record of applied changes is gone: the comments of all other rows might be added again.
             _ if matches!(failed, Some(Error::HistoryGone { .. })) => {
                 // If the outcomes are unknown, the user adds `--only`.
                 Some(self.next.for_failures(results, follows).option("--only", "not-attempted"))
@@ -239,7 +239,7 @@ impl Sending<'_> {
         print(&Summary { error, meaning, report, next, ..summary }, self.args.format, terminal);
     }
 
-    /// Writes the report, where one is asked for; the path of it. The run is over all the same where that fails.
+    /// Writes the report, if one was requested. Returns its path. The run has ended even if this fails.
     fn write_report(&self, journal: &History, run: &str, state: &str, next: Option<&NextCommand>) -> Option<PathBuf> {
         let page = self.page.as_ref()?;
         let sent = Sent {
@@ -261,7 +261,7 @@ impl Sending<'_> {
     }
 }
 
-/// Prints the summary of a run. The run is over all the same if that fails, and its exit code says how.
+/// Prints the summary of a run. The run has ended even if this fails, and its exit code says how.
 pub(super) fn print(summary: &Summary, format: Format, terminal: &Terminal) {
     let out = io::stdout();
     let written = match format {
@@ -269,7 +269,7 @@ pub(super) fn print(summary: &Summary, format: Format, terminal: &Terminal) {
         Format::Human => summary.write_text(out, terminal.out),
         Format::Json => summary.write_json(out),
     };
-    // Whoever reads a pipe to its middle knows that.
+    // A reader that closes the pipe early knows that it did.
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
@@ -277,7 +277,7 @@ pub(super) fn print(summary: &Summary, format: Format, terminal: &Terminal) {
     }
 }
 
-/// What fits after a finished run that is not done, or differs.
+/// The command to suggest after a finished run with rows that are not done or differ.
 pub(super) fn next_of_finished(
     next: NextStep<'_>,
     run: &str,
@@ -294,7 +294,7 @@ pub(super) fn next_of_finished(
     }
 }
 
-/// What a finished run came to: for [`exit::SOME_FAILED`] how many rows are not done.
+/// The result of a finished run in words: for [`exit::SOME_FAILED`] with the rows that are not done.
 pub(super) fn meaning_of_finished(code: u8, stats: &RunStats) -> String {
     if code != exit::SOME_FAILED {
         return exit::meaning(code).to_owned();

@@ -32,7 +32,7 @@ pub(super) fn outlive_usr1() {
 /// that must not be lost is in the journal. At SIGUSR1 `progress` is called.
 ///
 /// # Errors
-/// Where the runtime can't listen.
+/// If the runtime can't listen for signals.
 fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
     patience::others_listen();
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "cannot listen for signals", source });
@@ -58,7 +58,7 @@ fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals,
             }
         };
         next().await;
-        // Nobody listens any more where the run is over: then nothing is to be stopped.
+        // If nobody listens any more, the run has finished and there is nothing to stop.
         let _ = stop.send(true);
         let code = next().await;
         if end.send(code).is_ok() {

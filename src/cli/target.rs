@@ -36,7 +36,7 @@ pub(super) struct Target {
     pub(super) quota: Quota,
     /// Where the tokens come from; `None` for a dry run without one.
     pub(super) tokens: Option<Arc<TokenCache>>,
-    /// Whether it is an emulator that lives and dies with the run.
+    /// Whether it is an emulator that ends with the run.
     pub(super) is_emulated: bool,
     /// That emulator; none in a dry run.
     #[cfg(feature = "emulator")]
@@ -80,7 +80,7 @@ impl Target {
     /// The target of `run`.
     ///
     /// # Errors
-    /// Where the command line contradicts itself or the contract, or a token is wrong.
+    /// If the command line contradicts itself or the contract, or a token is wrong.
     pub(super) fn of_run(
         args: &RunArgs,
         contract: Contract,
@@ -208,10 +208,10 @@ impl Target {
         }
     }
 
-    /// An emulator that lives and dies with the run.
+    /// An emulator that ends with the run.
     ///
     /// # Errors
-    /// Where no port is free.
+    /// If no port is free.
     #[cfg(feature = "emulator")]
     pub(super) async fn emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
         use std::time::Duration;
@@ -239,7 +239,7 @@ impl Target {
     /// What [`Target::emulated`] would be: for a dry run.
     ///
     /// # Errors
-    /// Where the loopback address is none.
+    /// If the loopback address can't be an origin.
     pub(super) fn to_be_emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let consented = emulators("http://127.0.0.1")?;

@@ -36,7 +36,7 @@ impl Terminal {
     /// Looks at the streams and starts the log.
     ///
     /// # Errors
-    /// Where the log file can't be made.
+    /// If the log file can't be created.
     pub(super) fn set_up(args: &GlobalArgs, env: &Environment) -> Result<Terminal, Error> {
         let color = |is_terminal: bool| match (args.color, env.color) {
             (Color::Always, _) | (Color::Auto, ColorWish::Always) => true,

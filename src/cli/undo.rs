@@ -48,7 +48,7 @@ pub(super) struct UndoArgs {
 /// Runs it. Returns the exit code: 1 if an incident can't be read.
 ///
 /// # Errors
-/// Where there is no such run, no token, or something can't be written.
+/// If there is no such run or no token, or something can't be written.
 pub(super) fn run(
     journal: Journal,
     args: &UndoArgs,

@@ -13,7 +13,7 @@ use crate::text::printable;
 pub(super) fn tell(error: &clap::Error, command: clap::Command, arguments: &[OsString]) {
     let escaped = arguments.iter().map(|argument| printable(&argument.to_string_lossy()).into_owned());
     let again = command.try_get_matches_from(escaped);
-    // Where it can't be written there is nobody to tell.
+    // If it can't be written, there is nobody to tell.
     match again {
         Err(again) if again.kind() == error.kind() => drop(again.print()),
         // An argument that is right where it is escaped: one that is not UTF-8.

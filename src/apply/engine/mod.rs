@@ -2,7 +2,7 @@
 //!
 //! Each turn of its loop: take in what has ended; decide what follows; choose what is next; commit all of it at once;
 //! start the requests that have a permit and an intent on the disk; wait for something to happen. What ends during a
-//! commit goes into the next one, so many requests share one sync without a timer.
+//! commit goes into the next one: one sync serves many requests, without a timer.
 //!
 //! A [`WorkSource`] decides what is requested and what follows from a result: `rows` or `reads`.
 
@@ -279,7 +279,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         self.reads -= u64::from(is_unsent && *is_read);
         let health = &mut self.service.health;
         let streak = health.streak();
-        // In an outage every request shows whether it has ended.
+        // In an outage every request shows whether the outage has ended.
         let says_nothing =
             matches!(result.verdict, Verdict::Transient { .. }) && !health.is_down() && self.work.is_replaceable(&item);
         let event = if says_nothing { HealthEvent::None } else { health.record(&result.verdict, at.boot) };

@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// So many incidents have left the list that a page doesn't follow the last one: reading goes back almost a page.
+    /// More than a page of incidents has left the list since the last page: reading goes back almost a page.
     #[test]
     fn page_without_overlap_is_not_used() {
         let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));

@@ -19,7 +19,7 @@ use crate::quota::{Buckets, Forecast, run_ahead};
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::session::{Counts, Outlook, contract_of, report_rows};
 
-/// The calls of a run over time, by the quota's arithmetic.
+/// The requests of a run over time, computed from the quota.
 #[must_use]
 pub fn forecast(quota: &Quota, concurrency: u32, ledger: &Outlook, now: Now, calls: u64) -> Vec<Point> {
     let ahead = Forecast { calls, concurrency, latency: ledger.latency };
@@ -46,7 +46,7 @@ pub fn review_rows(
     report_rows(journal, run, RowFilter::NoneOf(&[])).map(move |row| {
         let row = row?;
         let outcome = &row.result.outcome;
-        // That it is not sent is said beside it.
+        // The page says elsewhere that it is not sent.
         let why = || outcome.message.replacen("not sent: ", "", 1);
         let not_sent = counts.left_out.get(&row.result.row).map(|left_out| left_out.reason().to_owned());
         let left_out = not_sent.or_else(|| (outcome.kind != OutcomeKind::NotAttempted).then(why));
@@ -72,10 +72,10 @@ pub fn review_rows(
     })
 }
 
-/// Beside a row whose comment was added before.
+/// The note of a row whose comment was added before.
 const COMMENT_NOT_REPEATED: &str = "the comment was added before and is not repeated";
 
-/// Beside a row whose update, a step of its own, was applied before.
+/// The note of a row whose update, a separate step, was applied before.
 const UPDATE_NOT_REPEATED: &str = "the values were set before: only the comment is sent";
 
 /// What the input says of a row's incident, or else what was read of it.
@@ -94,23 +94,23 @@ fn before_of(seen: Option<Snapshot>) -> Option<Map<String, Value>> {
     if let Some(Snapshot::There(before)) = seen { Some(before.values) } else { None }
 }
 
-/// What the journal does not know of a run that was sent.
+/// The facts about a sent run that are not in the journal.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// How it stands, in a few words.
+    /// Its state, in a few words.
     pub state: String,
-    /// Whether an emulator that lives and dies with it stands in for the API.
+    /// Whether its API is an emulator that ends with it.
     pub is_emulated: bool,
-    /// Who called.
+    /// The application or user of the token.
     pub caller: Option<String>,
-    /// What fits to be done next.
+    /// The command to suggest.
     pub next: Option<String>,
 }
 
 /// Writes the run report.
 ///
 /// # Errors
-/// Where the journal can't be read, or the file not be written.
+/// If the journal can't be read, or the file can't be written.
 pub fn write_run_report(
     journal: &History,
     name: &str,
