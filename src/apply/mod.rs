@@ -157,6 +157,12 @@ pub enum StopReason {
         /// What happened to it, and when.
         message: String,
     },
+    /// No new token could be got for longer than `--patience`.
+    #[error("{message}, for longer than --patience allows")]
+    SignInDown {
+        /// The error of the last attempt.
+        message: String,
+    },
     /// The permission is missing.
     #[error("the permission is missing: {message}")]
     Forbidden {

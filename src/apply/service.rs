@@ -167,6 +167,7 @@ impl ServiceState {
         let message = error.to_string();
         Some(match *error {
             TokenError::OtherTenant => StopReason::Unauthorized { message },
+            ref error if error.is_temporary() => StopReason::SignInDown { message },
             _ => StopReason::NotRenewed { message },
         })
     }

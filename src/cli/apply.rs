@@ -38,9 +38,6 @@ pub(super) struct ApplyArgs {
     /// Require the plan to be for this base URL; needed if the plan's base URL isn't built in
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
-    #[arg(long, alias = "scope", value_name = "NAME")]
-    pub(super) tenant: Option<String>,
     /// How it is sent.
     #[command(flatten)]
     pub(super) send: SendArgs,
@@ -56,12 +53,12 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
-    let beside = [Some(&*args.plan), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
+    let beside = [&[Some(&*args.plan), args.send.results.as_deref()], &args.send.calls.sign_in.files()[..]].concat();
     let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     expect_contract(&plan, args.contract.as_deref())?;
-    let (base_url, tenant) = (args.base_url.as_deref(), args.tenant.as_deref());
-    let target = target_of(&plan, base_url, tenant, &args.send.calls, global, env)?;
+    let access = Some(Access::Write);
+    let target = target_of(&plan, args.base_url.as_deref(), &args.send.calls, access, global, env)?;
     let clock = Clock::machine();
     target.expect_access(Access::Write, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;

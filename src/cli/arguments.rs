@@ -1,6 +1,7 @@
 //! The arguments of `run` and of whatever else sends, as they are typed. Nothing is looked up or decided here.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -17,6 +18,19 @@ use crate::session::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, PATIENCE, Preflight
 pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     PathBufValueParser::new().map(|path| Source::named(path.as_os_str()))
 }
+
+/// What an emulator has already.
+#[cfg(feature = "emulator")]
+const EMULATORS: [&str; 8] = [
+    "base_url",
+    "tenant",
+    "auth",
+    "token_file",
+    "token_command",
+    "client_id",
+    "client_secret_file",
+    "client_certificate",
+];
 
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
@@ -40,12 +54,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// Send to an API emulator that is started for this run; nothing real changes
-    #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = ["base_url", "token_file", "tenant"]))]
+    #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = EMULATORS))]
     #[cfg_attr(not(feature = "emulator"), arg(skip))]
     pub(super) emulator: bool,
-    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
-    #[arg(long, alias = "scope", value_name = "NAME")]
-    pub(super) tenant: Option<String>,
     /// How requests are sent.
     #[command(flatten)]
     pub(super) send: SendArgs,
@@ -84,9 +95,16 @@ impl PreflightArgs {
     }
 }
 
-/// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
+// Help with names of variables: in a doc comment they would need backticks, which clap would print.
+const AUTH: &str = "How to sign in [default: by what is set; `docs/sign-in.md` has the order]";
+const TENANT: &str = "Tenant to sign in to, and whose quota and history count: a GUID or a domain [env: AZURE_TENANT_ID]; \
+                      for a token that names no tenant, any name";
+const CLIENT_ID: &str = "Client ID of the application, or of the managed identity [env: AZURE_CLIENT_ID]";
 const TOKEN_FILE: &str =
     "Read the access token from this file instead of the variable BULK_TRIAGE_TOKEN, which holds the token itself";
+const CLIENT_SECRET_FILE: &str = "Read the client secret from this file instead of the variable AZURE_CLIENT_SECRET";
+const CLIENT_CERTIFICATE: &str =
+    "File (PEM) with the application's certificate and its key [env: AZURE_CLIENT_CERTIFICATE_PATH]";
 
 /// Options for requests, for every command that calls the API.
 #[derive(Clone, Debug, clap::Args)]
@@ -103,10 +121,36 @@ pub(super) struct CallArgs {
     /// How long to wait for a service that is down before stopping; 0 stops immediately
     #[arg(long, value_name = "DURATION", default_value = duration_text(PATIENCE), value_parser = parse_duration)]
     pub(super) patience: Duration,
+    /// How to sign in.
+    #[command(flatten)]
+    pub(super) sign_in: SignInArgs,
+}
+
+/// Options for signing in, for every command that calls the API.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SignInArgs {
+    /// The kind of credential.
+    #[arg(long, value_enum, value_name = "KIND", help = AUTH)]
+    pub(super) auth: Option<AuthKind>,
+    /// The tenant.
+    #[arg(long, alias = "scope", value_name = "TENANT", help = TENANT)]
+    pub(super) tenant: Option<String>,
+    /// The application.
+    #[arg(long, value_name = "ID", help = CLIENT_ID)]
+    pub(super) client_id: Option<String>,
     /// File of the access token.
     #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
-    /// Token files to accept
+    /// Run this command for an access token; it prints the token, or JSON with it
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) token_command: Option<String>,
+    /// File of the client secret.
+    #[arg(long, value_name = "PATH", help = CLIENT_SECRET_FILE)]
+    pub(super) client_secret_file: Option<PathBuf>,
+    /// File of the certificate.
+    #[arg(long, value_name = "PATH", help = CLIENT_CERTIFICATE)]
+    pub(super) client_certificate: Option<PathBuf>,
+    /// Files of tokens, secrets and certificates to accept
     #[arg(long, value_enum, value_name = "MODE", default_value_t = TokenFileMode::Private)]
     pub(super) token_file_mode: TokenFileMode,
 }
@@ -117,6 +161,40 @@ impl CallArgs {
     pub(super) fn options(&self) -> CallOptions {
         let CallArgs { concurrency, max_attempts, patience, .. } = *self;
         CallOptions { concurrency, max_attempts, patience }
+    }
+}
+
+impl SignInArgs {
+    /// The files that hold secrets, where no output may go.
+    pub(super) fn files(&self) -> [Option<&Path>; 3] {
+        [&self.token_file, &self.client_secret_file, &self.client_certificate].map(Option::as_deref)
+    }
+}
+
+/// Kinds of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum AuthKind {
+    /// A token in a file that another program keeps up to date
+    TokenFile,
+    /// A token that a command prints
+    TokenCommand,
+    /// An application with a client secret
+    ClientSecret,
+    /// An application with a certificate
+    ClientCertificate,
+    /// An application with a token of another issuer, such as a Kubernetes cluster
+    WorkloadIdentity,
+    /// An application, from a GitHub Actions job
+    GithubOidc,
+    /// The identity of an Azure virtual machine, App Service or Arc machine
+    ManagedIdentity,
+    /// The Azure CLI's sign-in
+    AzureCli,
+}
+
+impl fmt::Display for AuthKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(clap::ValueEnum::to_possible_value(self).expect("no kind is hidden").get_name())
     }
 }
 

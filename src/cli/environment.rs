@@ -29,6 +29,8 @@ pub(super) fn defaults() -> Defaults {
 pub(super) struct Environment {
     /// `BULK_TRIAGE_TOKEN`, where it is set and not empty.
     pub(super) token: Option<SecretString>,
+    /// What the variables of Azure's tools and platforms say about identities.
+    pub(super) azure: AzureVariables,
     /// `CREDENTIALS_DIRECTORY`: where systemd mounts a unit's secrets.
     pub(super) credentials_directory: Option<PathBuf>,
     /// Those of `SSL_CERT_FILE` and `SSL_CERT_DIR` that are set: they say whose certificates are trusted.
@@ -41,6 +43,59 @@ pub(super) struct Environment {
     pub(super) columns: Option<usize>,
     /// `GITHUB_STEP_SUMMARY`: a file of Markdown that GitHub Actions shows, to which steps append.
     pub(super) step_summary: Option<PathBuf>,
+}
+
+/// The variables that Azure's tools, Kubernetes, GitHub and Azure's machines set for an identity. Only the credential that
+/// needs one looks at it.
+#[derive(Clone, Debug)]
+pub(super) struct AzureVariables {
+    /// `AZURE_TENANT_ID`
+    pub(super) tenant: Option<String>,
+    /// `AZURE_CLIENT_ID`
+    pub(super) client_id: Option<String>,
+    /// `AZURE_CLIENT_SECRET`
+    pub(super) client_secret: Option<SecretString>,
+    /// `AZURE_CLIENT_CERTIFICATE_PATH`
+    pub(super) client_certificate: Option<PathBuf>,
+    /// `AZURE_FEDERATED_TOKEN_FILE`
+    pub(super) federated_token_file: Option<PathBuf>,
+    /// `AZURE_AUTHORITY_HOST`
+    pub(super) authority_host: Option<String>,
+    /// `ACTIONS_ID_TOKEN_REQUEST_URL`
+    pub(super) github_url: Option<String>,
+    /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`
+    pub(super) github_token: Option<SecretString>,
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`
+    pub(super) metadata_host: Option<String>,
+    /// `IDENTITY_ENDPOINT`
+    pub(super) identity_endpoint: Option<String>,
+    /// `IDENTITY_HEADER`
+    pub(super) identity_header: Option<SecretString>,
+    /// Whether `IDENTITY_SERVER_THUMBPRINT` is set: by Service Fabric.
+    pub(super) has_identity_thumbprint: bool,
+    /// `BULK_TRIAGE_ARC_KEYS`: where the Arc agent keeps its keys.
+    pub(super) arc_keys: Option<PathBuf>,
+}
+
+impl AzureVariables {
+    fn read() -> AzureVariables {
+        let secret = |name: &str| text(name).map(SecretString::from);
+        AzureVariables {
+            tenant: text("AZURE_TENANT_ID"),
+            client_id: text("AZURE_CLIENT_ID"),
+            client_secret: secret("AZURE_CLIENT_SECRET"),
+            client_certificate: variable("AZURE_CLIENT_CERTIFICATE_PATH").map(PathBuf::from),
+            federated_token_file: variable("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+            authority_host: text("AZURE_AUTHORITY_HOST"),
+            github_url: text("ACTIONS_ID_TOKEN_REQUEST_URL"),
+            github_token: secret("ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+            metadata_host: text("AZURE_POD_IDENTITY_AUTHORITY_HOST"),
+            identity_endpoint: text("IDENTITY_ENDPOINT"),
+            identity_header: secret("IDENTITY_HEADER"),
+            has_identity_thumbprint: variable("IDENTITY_SERVER_THUMBPRINT").is_some(),
+            arc_keys: variable("BULK_TRIAGE_ARC_KEYS").map(PathBuf::from),
+        }
+    }
 }
 
 /// What the environment says of colors.
@@ -74,6 +129,7 @@ impl Environment {
         Environment {
             // Text that is not UTF-8 is reported as a bad token, not as a missing one.
             token: variable(TOKEN).map(|token| SecretString::from(token.to_string_lossy().into_owned())),
+            azure: AzureVariables::read(),
             credentials_directory: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             certificates: ["SSL_CERT_FILE", "SSL_CERT_DIR"]
                 .into_iter()

@@ -3,12 +3,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::apply::ApplyError;
 use crate::check::{SetError, nearest};
 use crate::cli::exit;
 use crate::cli::stop::code_of;
-use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
+use crate::client::{ClaimsError, HttpError, OriginError, SecretFileError, SecretFileProblem, SignInError, TokenError};
 use crate::contract::{BUILT_IN, ContractError};
 use crate::files::{PathError, Refusal};
 use crate::input::InputError;
@@ -62,11 +63,21 @@ pub enum Error {
     #[error("the input is not valid; nothing was sent")]
     InvalidRows,
     /// There are no credentials.
-    #[error("no token: set BULK_TRIAGE_TOKEN, or name a file with --token-file")]
+    #[error("no token: choose how to sign in with --auth, set BULK_TRIAGE_TOKEN, or name a file with --token-file")]
     NoToken,
-    /// The credentials can't be used.
-    #[error(transparent)]
-    Token(#[from] TokenError),
+    /// The token, or the credential for it, can't be used.
+    #[error("{0}")]
+    Token(Arc<TokenError>),
+    /// The credential is incomplete or refused, and others are set.
+    #[error("{message}")]
+    SignIn {
+        /// Why.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+        /// Whether a server can't serve a token for the moment.
+        is_temporary: bool,
+    },
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -121,6 +132,12 @@ pub enum Error {
     },
 }
 
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Error {
+        Error::Token(Arc::new(error))
+    }
+}
+
 impl From<SessionError> for Error {
     fn from(error: SessionError) -> Error {
         match error {
@@ -159,7 +176,8 @@ impl Error {
             Error::InJson(error) => error.exit_code(),
             Error::Path(error) if error.is_held() => exit::STOPPED,
             Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::STOPPED,
-            Error::ReaderGone { .. } => exit::STOPPED,
+            Error::ReaderGone { .. } | Error::SignIn { is_temporary: true, .. } => exit::STOPPED,
+            Error::Token(error) if error.is_temporary() => exit::STOPPED,
             _ if self.is_full() => exit::STOPPED,
             Error::Usage { .. }
             | Error::Contract(_)
@@ -174,7 +192,7 @@ impl Error {
             | Error::Input(InputError::Unreadable { .. } | InputError::Invalid(_))
             | Error::InvalidRows => exit::INPUT,
             Error::Input(InputError::NotKept(_)) | Error::Results { .. } => exit::STOPPED,
-            Error::NoToken | Error::Token(_) => exit::NOT_ALLOWED,
+            Error::NoToken | Error::Token(_) | Error::SignIn { .. } => exit::NOT_ALLOWED,
             Error::HistoryGone { error, .. } | Error::Journal(error) | Error::Apply(ApplyError { error, .. }) => {
                 journal_code(error)
             }
@@ -218,7 +236,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Usage { hint, .. } => hint.clone(),
+            Error::Usage { hint, .. } | Error::SignIn { hint, .. } => hint.clone(),
             Error::InJson(error) => error.hint(),
             _ if self.is_full() => Some("free some space, then run the same command again".to_owned()),
             Error::Contract(ContractError::Unknown { name }) => {
@@ -245,18 +263,12 @@ pub(crate) fn json_error(error: &str, help: Option<&str>, exit: u8) -> String {
 }
 
 /// Advice that can be followed where the token is.
-fn token_hint(error: &TokenError) -> Option<String> {
-    let chmod = |path: &Path| NextCommand::new("chmod").word("600").path(path);
-    let any = "for a secret mounted by a container platform, add --token-file-mode any";
+pub(super) fn token_hint(error: &TokenError) -> Option<String> {
     match error {
-        TokenError::Readable { path, can_change: true, .. } => Some(format!("run `{}`; {any}", chmod(path))),
-        TokenError::Readable { can_change: false, .. } | TokenError::OfAnotherUser { .. } => {
-            Some(format!("use a file of your own with mode 600; {any}"))
-        }
-        TokenError::Writable { path, can_change: true, .. } => Some(format!("run `{}`", chmod(path))),
-        TokenError::Writable { .. } => Some("use a file that only its owner can write".to_owned()),
-        TokenError::NotAFile { .. } => {
-            Some("write the token to a file that only you can read, or set BULK_TRIAGE_TOKEN".to_owned())
+        TokenError::File(error) => secret_file_hint(error),
+        TokenError::SignIn(SignInError::Refused { hint, .. }) => hint.clone(),
+        TokenError::SignIn(SignInError::Unavailable { .. }) => {
+            Some("run the same command again later; --patience says how long to wait".to_owned())
         }
         TokenError::Claims(ClaimsError::Audience { .. }) => Some("get a token for this service".to_owned()),
         TokenError::Claims(ClaimsError::Permission { .. }) => {
@@ -269,7 +281,25 @@ fn token_hint(error: &TokenError) -> Option<String> {
         | TokenError::NotRenewed { .. }
         | TokenError::Refused { .. }
         | TokenError::OtherTenant => Some("get a new token".to_owned()),
-        TokenError::Text { .. } | TokenError::Unreadable { .. } => None,
+        TokenError::Text { .. } => None,
+    }
+}
+
+fn secret_file_hint(error: &SecretFileError) -> Option<String> {
+    let path = &error.path;
+    let chmod = |path: &Path| NextCommand::new("chmod").word("600").path(path);
+    let any = "for a secret mounted by a container platform, add --token-file-mode any";
+    match error.problem {
+        SecretFileProblem::Readable { can_change: true, .. } => Some(format!("run `{}`; {any}", chmod(path))),
+        SecretFileProblem::Readable { can_change: false, .. } | SecretFileProblem::OfAnotherUser { .. } => {
+            Some(format!("use a file of your own with mode 600; {any}"))
+        }
+        SecretFileProblem::Writable { can_change: true, .. } => Some(format!("run `{}`", chmod(path))),
+        SecretFileProblem::Writable { .. } => Some("use a file that only its owner can write".to_owned()),
+        SecretFileProblem::NotAFile if error.what == "token file" => {
+            Some("write the token to a file that only you can read, or use --token-command".to_owned())
+        }
+        SecretFileProblem::NotAFile | SecretFileProblem::TooLong | SecretFileProblem::Unreadable(_) => None,
     }
 }
 

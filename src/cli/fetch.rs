@@ -50,9 +50,6 @@ pub(super) struct FetchArgs {
     /// Base URL of the API [default: the contract's]
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
-    #[arg(long, alias = "scope", value_name = "NAME")]
-    pub(super) tenant: Option<String>,
     /// How requests are sent.
     #[command(flatten)]
     pub(super) calls: CallArgs,
@@ -137,7 +134,7 @@ pub(super) fn run(
     let output = temporary.as_ref().map_or_else(|| args.output.clone(), |dir| dir.path().join("incidents.csv"));
     let file = FetchFile::examine(&output)?;
     let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
-    let target = Target::new(contract, place, args.tenant.as_deref(), &args.calls, global, env)?;
+    let target = Target::new(contract, place, &args.calls, Some(Access::Read), global, env)?;
     target.expect_access(Access::Read, &clock)?;
     let scope = target.scope_or_origin();
     let mut journal = open_journal(&state_dir(global)?, &clock)?;

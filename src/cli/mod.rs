@@ -5,7 +5,7 @@
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `undo`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
 //! | `settings` | every option's value and its origin |
-//! | `environment`, `target`, `plan_target`, `run_target`, `tokens`, `destination` | what was typed and what the environment says, resolved |
+//! | `environment`, `target`, `plan_target`, `run_target`, `credential`, `tokens`, `destination` | what was typed and what the environment says, resolved |
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
 //! | `read_calls` | reads with their progress |
 //! | `report` | the page of `--report`, before a run and after it |
@@ -18,6 +18,7 @@ mod arguments;
 mod check;
 mod confirm;
 mod contract;
+mod credential;
 mod destination;
 #[cfg(feature = "emulator")]
 mod emulator;

@@ -53,9 +53,6 @@ pub(super) struct PlanArgs {
     /// Base URL of the API [default: the contract's]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
-    #[arg(long, alias = "scope", value_name = "NAME")]
-    tenant: Option<String>,
     /// How requests are sent.
     #[command(flatten)]
     calls: CallArgs,
@@ -88,7 +85,7 @@ pub(super) fn run(
         });
     }
     let output = args.output.as_deref().filter(|_| !to_stdout);
-    let beside = [args.input.path(), output, args.calls.token_file.as_deref()];
+    let beside = [&[args.input.path(), output], &args.calls.sign_in.files()[..]].concat();
     let page = page_file(args.report.as_ref(), &beside, global, env)?;
     if let Some(path) = args.input.path().filter(|path| begins_like_a_plan(path)) {
         return show_again(args, path, page.as_ref(), global, env, terminal);
@@ -99,7 +96,8 @@ pub(super) fn run(
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
     let place = Place { typed: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
-    let target = Target::new(settings.contract.clone(), place, args.tenant.as_deref(), &args.calls, global, env)?;
+    let access = args.look.looks().then_some(Access::Read);
+    let target = Target::new(settings.contract.clone(), place, &args.calls, access, global, env)?;
     let clock = Clock::machine();
     if args.look.looks() {
         target.expect_access(Access::Read, &clock)?;
@@ -261,7 +259,7 @@ fn show_again(
     let plan = Plan::read(path)?;
     expect_contract(&plan, None)?;
     let clock = Clock::machine();
-    let target = target_of(&plan, args.base_url.as_deref(), args.tenant.as_deref(), &args.calls, global, env)?;
+    let target = target_of(&plan, args.base_url.as_deref(), &args.calls, None, global, env)?;
     target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.tenant()).unwrap_or_else(|| target.scope_or_origin());

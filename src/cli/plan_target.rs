@@ -3,7 +3,7 @@
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::target::{Place, Target};
+use super::target::{Access, Place, Target};
 use crate::cli::error::Error;
 use crate::client::{Origin, OriginError};
 use crate::contract::{BUILT_IN, load};
@@ -17,8 +17,8 @@ use crate::session::Plan;
 pub(super) fn target_of(
     plan: &Plan,
     base_url: Option<&str>,
-    tenant: Option<&str>,
     calls: &CallArgs,
+    access: Option<Access>,
     global: &GlobalArgs,
     env: &Environment,
 ) -> Result<Target, Error> {
@@ -27,7 +27,7 @@ pub(super) fn target_of(
     let origin = origin.map_err(|error| Error::Plan { path: plan.path.clone(), error })?.to_string();
     let place = Place { typed: base_url, named: &origin, by: "the plan" };
     place.expect_named(|typed| is_for_another(plan, "place", &origin, &typed.to_string()))?;
-    let target = Target::new(plan.contract.clone(), place, tenant, calls, global, env)?;
+    let target = Target::new(plan.contract.clone(), place, calls, access, global, env)?;
     match (plan.tenant(), &target.scope) {
         (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {
             Err(is_for_another(plan, "tenant", &planned.described(), &found.described()))

@@ -37,7 +37,7 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
-    let beside = [args.input.path(), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
+    let beside = [&[args.input.path(), args.send.results.as_deref()], &args.send.calls.sign_in.files()[..]].concat();
     let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;

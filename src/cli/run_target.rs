@@ -29,7 +29,7 @@ pub(super) fn target_of(
         message: format!("run {name} is for {}, not for {typed}", place.named),
         hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
     })?;
-    let target = Target::new(contract, place, None, calls, global, env)?;
+    let target = Target::new(contract, place, calls, Some(access), global, env)?;
     target.expect_access(access, journal.clock())?;
     let named = target.scope.as_ref().filter(|scope| scope.is_tenant());
     if named.is_some_and(|scope| !scope.is_same_tenant(&run.scope)) {

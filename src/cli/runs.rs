@@ -314,7 +314,7 @@ fn resume(
     let facts = summary.facts.clone();
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let input = Source::named(facts.input.as_ref());
-    let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
+    let beside = [&[input.path(), Some(&*path)], &args.calls.sign_in.files()[..]].concat();
     let page = page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, &summary, base_url, Access::Write, &args.calls, global, env)?;
     can_ask(args, &input)?;

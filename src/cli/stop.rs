@@ -28,6 +28,7 @@ pub(super) fn code_of(stop: &StopReason) -> u8 {
         StopReason::Requested
         | StopReason::Deadline
         | StopReason::ServiceDown { .. }
+        | StopReason::SignInDown { .. }
         | StopReason::PausedTooLong { .. }
         | StopReason::ListFailed { .. }
         | StopReason::ListenerFailed { .. } => exit::STOPPED,

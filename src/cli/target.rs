@@ -4,13 +4,16 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::arguments::{CallArgs, RunArgs};
-use super::environment::{self, Environment};
+use super::credential::Credential;
+use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::next_step::accepting;
 use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::cli::error::Error;
-use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds};
+use crate::client::{
+    Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds, is_tenant_id,
+};
 use crate::clock::Clock;
 use crate::contract::Contract;
 #[cfg(feature = "emulator")]
@@ -36,6 +39,8 @@ pub(super) struct Target {
     pub(super) quota: Quota,
     /// Where the tokens come from; `None` for a dry run without one.
     pub(super) tokens: Option<Arc<TokenCache>>,
+    /// The credential that was chosen for them; none for the emulator's.
+    credential: Option<Credential>,
     /// Whether it is an emulator that ends with the run.
     pub(super) is_emulated: bool,
     /// That emulator; none in a dry run.
@@ -88,18 +93,20 @@ impl Target {
         env: &Environment,
     ) -> Result<Target, Error> {
         let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
-        Target::new(contract, place, args.tenant.as_deref(), &args.send.calls, global, env)
+        let access = if args.dry_run { Access::Read } else { Access::Write };
+        let access = Some(access).filter(|_| !args.leaves_no_trace());
+        Target::new(contract, place, &args.send.calls, access, global, env)
     }
 
-    /// The target of any command.
+    /// The target of any command. Without `access` it sends no request, and so requests no token.
     ///
     /// # Errors
     /// As [`Target::of_run`]; and if nobody has consented to the origin.
     pub(super) fn new(
         contract: Contract,
         place: Place<'_>,
-        scope: Option<&str>,
         calls: &CallArgs,
+        access: Option<Access>,
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
@@ -112,10 +119,16 @@ impl Target {
                 hint: Some("lower it to keep each of these windows".to_owned()),
             });
         }
-        let tokens = tokens::from(calls, env)?;
+        let credential = Credential::chosen(calls, env, global)?;
+        let tokens = match &credential {
+            Some(credential) => credential.open(&contract, access.is_some())?,
+            None => None,
+        };
+        let scope = calls.sign_in.tenant.as_deref();
         // A name that is a tenant's id is that of the token, if it names one.
-        let named = scope.filter(|name| is_guid(name)).map(str::to_owned);
-        let tenant = tokens.as_ref().and_then(TokenCache::tenant);
+        let named = scope.filter(|name| is_tenant_id(name)).map(str::to_owned);
+        let requested = credential.as_ref().and_then(Credential::tenant_id);
+        let tenant = tokens.as_ref().map_or(requested, TokenCache::tenant);
         let scope = match (tenant, scope, &tokens) {
             _ if origin.is_loopback() => Some(origin_scope(&origin)),
             (Some(tenant), _, _) => Some(in_family(TenantKey::tenant(&tenant), &origin)),
@@ -135,6 +148,7 @@ impl Target {
             scope,
             quota,
             tokens: tokens.map(Arc::new),
+            credential,
             is_emulated: false,
             #[cfg(feature = "emulator")]
             emulator: None,
@@ -176,9 +190,7 @@ impl Target {
         if self.contract.origin.parse().is_ok_and(|origin: Origin| origin == *self.origin()) {
             added.push("--base-url", Some(self.origin().to_string()), ValueOrigin::Contract);
         }
-        if self.tokens.is_some() && !self.is_emulated && !global.settings.has("--token-file") {
-            added.push("token", Some("(set)".to_owned()), ValueOrigin::Variable(environment::TOKEN.to_owned()));
-        }
+        self.credential.iter().for_each(|credential| credential.add_to(&mut added));
         global.settings.or(&added)
     }
 
@@ -250,6 +262,7 @@ impl Target {
             consented,
             quota,
             tokens: None,
+            credential: None,
             is_emulated: true,
             #[cfg(feature = "emulator")]
             emulator: None,
@@ -317,6 +330,7 @@ impl Target {
             origin: self.origin().to_string(),
             scope: scope.map(TenantKey::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
+            credential: self.credential.as_ref().and_then(Credential::shown),
             proxy: Proxy::for_origin(self.origin()).map(|proxy| proxy.to_string()),
             certificates: self.certificates.join(" and "),
             emulator: self.is_emulated,
@@ -380,11 +394,4 @@ fn emulators(origin: &str) -> Result<ConsentedOrigin, Error> {
     let origin: Origin = origin.parse()?;
     ConsentedOrigin::named(origin)
         .map_err(|NotConsented(origin)| Error::usage(format!("{origin} is not this machine, where emulators run")))
-}
-
-/// `72f988bf-86f1-41af-91ab-2d7cd011db47`
-fn is_guid(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -76,15 +76,35 @@ pub enum ClaimsError {
 const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, PAD_INDIFFERENT.with_decode_allow_trailing_bits(true));
 
+/// Whom a foreign token is about.
+pub(super) struct Subject {
+    /// Who issued it (`iss`).
+    pub(super) issuer: String,
+    /// Whom it is about (`sub`).
+    pub(super) name: String,
+    /// When it expires (`exp`).
+    pub(super) expires: Option<Timestamp>,
+}
+
+/// Whom a JWT is about.
+pub(super) fn subject(token: &str) -> Option<Subject> {
+    let claims = object(token, 1)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let expires = claims.get("exp").and_then(number).and_then(|exp| Timestamp::from_second(exp).ok());
+    Some(Subject { issuer: text("iss"), name: text("sub"), expires })
+}
+
+/// A part of a JWT.
+fn object(token: &str, place: usize) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&BASE64_URL.decode(token.split('.').nth(place)?).ok()?).ok()
+}
+
 impl TokenFacts {
     /// Reads the claims of a JWT; an opaque token has none.
     pub(super) fn read(token: &str) -> TokenFacts {
-        let object = |place: usize| -> Option<Map<String, Value>> {
-            serde_json::from_slice(&BASE64_URL.decode(token.split('.').nth(place)?).ok()?).ok()
-        };
-        let claims = object(1).unwrap_or_default();
+        let claims = object(token, 1).unwrap_or_default();
         let text = |name: &str| claims.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let callers = ["upn", "unique_name", "preferred_username", "app_displayname", "appid"];
+        let callers = ["upn", "unique_name", "preferred_username", "app_displayname", "appid", "azp"];
         let facts = TokenFacts {
             is_jwt: false,
             tenant: text("tid"),
@@ -97,7 +117,7 @@ impl TokenFacts {
                 .collect(),
         };
         // An encrypted JWT has a header, and no readable claims.
-        let has_header = token.contains('.') && object(0).is_some();
+        let has_header = token.contains('.') && object(token, 0).is_some();
         TokenFacts { is_jwt: has_header || facts != TokenFacts::default(), ..facts }
     }
 

@@ -1,4 +1,4 @@
-//! HTTP: sends one request and receives its response, with reqwest. No other file uses it.
+//! HTTP: sends one request of the API and receives its response, with reqwest. Only `sign_in` uses it, too.
 //!
 //! Promises: one call is one request on the wire: no retries, no redirects. Every call ends within [`WHOLE_CALL`].
 //! Bodies are bounded, also after decompression. The token is in one header, marked as sensitive,
@@ -19,6 +19,7 @@ use secrecy::ExposeSecret as _;
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
 use super::classify::REQUEST_ID_HEADERS;
 use super::consent::ConsentedOrigin;
+use super::member_filter::Keep;
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
 use super::throttle;
@@ -116,7 +117,7 @@ impl HttpTransport {
 }
 
 /// A client that keeps this many idle connections.
-fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
+pub(super) fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
     let mut builder = reqwest::Client::builder()
         .dns_resolver(Arc::new(Names))
         .retry(reqwest::retry::never())
@@ -134,9 +135,12 @@ fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(idle)
         .https_only(origin.is_https());
+    if origin.is_local() {
+        builder = builder.no_proxy();
+    }
     if origin.is_loopback() {
         let here = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
-        builder = builder.no_proxy().resolve_to_addrs(LOCALHOST, &here);
+        builder = builder.resolve_to_addrs(LOCALHOST, &here);
     }
     if !origin.is_https() {
         // The system's certificates, which are slow to load and may be missing, are not needed.
@@ -148,7 +152,7 @@ fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
 impl Transport for HttpTransport {
     #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
     async fn send(&self, request: Request) -> Result<Reply, SendError> {
-        let mut response = match self.prepare(&request)?.send().await {
+        let response = match self.prepare(&request)?.send().await {
             Ok(response) => response,
             Err(error) => return Err(self.send_error(&error).await),
         };
@@ -156,25 +160,52 @@ impl Transport for HttpTransport {
         if let Some(info) = response.extensions().get::<HttpInfo>() {
             self.served().insert(info.local_addr());
         }
-        let status = response.status().as_u16();
         let is_read = |name: &str| throttle::HEADERS.contains(&name) || REQUEST_ID_HEADERS.contains(&name);
-        let headers = response.headers().iter().filter(|(name, _)| is_read(name.as_str()));
-        let headers = headers
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect();
         let keep = response.status().is_success().then_some(request.keep);
-        let codings = response.headers().get_all(CONTENT_ENCODING).iter();
-        let mut reader = BodyReader::new(codings.map(|name| name.to_str().unwrap_or("?")), keep, self.bounds);
-        let is_cut = loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if reader.push(&chunk) => {}
-                Ok(Some(_) | None) => break false,
-                Err(_) => break true,
-            }
-        };
-        let (body, incomplete) = reader.finish(is_cut);
-        Ok(Reply { status, headers, body, incomplete })
+        Ok(receive(response, keep, self.bounds, is_read).await)
     }
+}
+
+/// The response, with the headers that `is_read` names.
+pub(super) async fn receive(
+    mut response: reqwest::Response,
+    keep: Option<Keep>,
+    bounds: Bounds,
+    is_read: impl Fn(&str) -> bool,
+) -> Reply {
+    let status = response.status().as_u16();
+    let headers = response.headers().iter().filter(|(name, _)| is_read(name.as_str()));
+    let headers = headers
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let codings = response.headers().get_all(CONTENT_ENCODING).iter();
+    let mut reader = BodyReader::new(codings.map(|name| name.to_str().unwrap_or("?")), keep, bounds);
+    let is_cut = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if reader.push(&chunk) => {}
+            Ok(Some(_) | None) => break false,
+            Err(_) => break true,
+        }
+    };
+    let (body, incomplete) = reader.finish(is_cut);
+    Reply { status, headers, body, incomplete }
+}
+
+/// Why there is no response.
+pub(super) async fn no_response(error: &reqwest::Error, origin: &Origin, proxy: Option<&Proxy>) -> SendError {
+    let never_left = error.is_connect() || error.is_builder();
+    let mut obstacle = if never_left { obstacle(error, origin, proxy) } else { None };
+    if let (Some(Obstacle::Proxy { status: status @ None, .. }), Some(proxy)) = (&mut obstacle, proxy) {
+        *status = proxy.refusal(origin).await;
+    }
+    let what = match (never_left, error.is_timeout()) {
+        (true, true) => "connection timed out",
+        (true, false) => "no connection",
+        (false, true) => "response timed out",
+        (false, false) => "the connection broke before a response",
+    };
+    let why = obstacle.as_ref().map_or_else(|| innermost(error), ToString::to_string);
+    SendError { may_have_arrived: !never_left, is_reused: false, obstacle, message: format!("{what}: {why}") }
 }
 
 impl HttpTransport {
@@ -189,18 +220,7 @@ impl HttpTransport {
     }
 
     async fn send_error(&self, error: &reqwest::Error) -> SendError {
-        let never_left = error.is_connect() || error.is_builder();
-        let mut obstacle = if never_left { obstacle(error, &self.origin, self.proxy.as_ref()) } else { None };
-        if let (Some(Obstacle::Proxy { status: status @ None, .. }), Some(proxy)) = (&mut obstacle, &self.proxy) {
-            *status = proxy.refusal(&self.origin).await;
-        }
-        let what = match (never_left, error.is_timeout()) {
-            (true, true) => "connection timed out",
-            (true, false) => "no connection",
-            (false, true) => "response timed out",
-            (false, false) => "the connection broke before a response",
-        };
-        let why = obstacle.as_ref().map_or_else(|| innermost(error), ToString::to_string);
+        let lost = no_response(error, &self.origin, self.proxy.as_ref()).await;
         let is_reused = match lost_connection(error) {
             Some(address) => self.has_served(address).await,
             None => false,
@@ -208,7 +228,7 @@ impl HttpTransport {
         if is_reused {
             self.unpooled.get_or_init(|| client(&self.origin, 0).unwrap_or_else(|_| self.client.clone()));
         }
-        SendError { may_have_arrived: !never_left, is_reused, obstacle, message: format!("{what}: {why}") }
+        SendError { is_reused, ..lost }
     }
 }
 
@@ -292,7 +312,7 @@ fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Incomplete, Keep};
+    use crate::client::Incomplete;
     use secrecy::SecretString;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;

@@ -8,6 +8,7 @@ mod body_reader;
 mod claims;
 pub mod classify;
 mod consent;
+mod credentials;
 mod date;
 mod http;
 mod incident_body;
@@ -15,9 +16,11 @@ mod member_filter;
 mod origin;
 mod proxy;
 mod retry_text;
+mod secret_file;
+mod sign_in;
+mod sign_in_error;
 pub mod throttle;
 mod token_cache;
-mod token_file;
 mod token_source;
 mod token_text;
 mod transport;
@@ -33,14 +36,19 @@ use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
+pub use credentials::{
+    Application, EndpointError, Entra, GithubJob, MachineEndpoint, ManagedIdentity, Platform, Proof, Secret,
+    SignInHost, TokenCommand, TokenFile, is_tenant, is_tenant_id,
+};
 pub use http::{HttpError, HttpTransport};
 use incident_body::InUse;
 pub use member_filter::{Keep, PageNames};
 pub use origin::{Origin, OriginError};
 pub use proxy::Proxy;
+pub use secret_file::{SecretFile, SecretFileError, SecretFileProblem};
+pub use sign_in_error::SignInError;
 pub use token_cache::{TokenCache, TokenStatus};
-pub use token_file::TokenFile;
-pub use token_source::{BoxFuture, TokenError, TokenSource};
+pub use token_source::{BoxFuture, Supply, Token, TokenError, TokenSource};
 pub use token_text::TokenTextError;
 pub use transport::{Reply, Request, SendError, Transport, WHOLE_CALL};
 

@@ -43,6 +43,26 @@ impl Origin {
         }
     }
 
+    /// Whether it is this machine or its own network segment (link-local addresses, RFC 3927 and RFC 4291), where
+    /// platforms have their endpoints for identities. No proxy is between.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_loopback()
+            || match self.0.host() {
+                Some(Host::Ipv4(address)) => address.is_link_local(),
+                Some(Host::Ipv6(address)) => address.is_unicast_link_local(),
+                _ => false,
+            }
+    }
+
+    /// The origin of a URL, whatever its scheme. Only for endpoints that are checked in another way.
+    pub(super) fn of(url: &Url) -> Origin {
+        let mut origin = url.clone();
+        origin.set_path("");
+        origin.set_query(None);
+        origin.set_fragment(None);
+        Origin(origin)
+    }
+
     /// Whether it is a host of a built-in contract, by https at the usual port.
     #[must_use]
     pub fn is_built_in(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The proxy between the program and an origin, as the environment names it.
 //!
-//! Promises: loopback is reached without a proxy; a proxy's URL is shown without its password.
+//! Promises: loopback and link-local addresses are reached without a proxy; a proxy's URL is shown without its password.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl Proxy {
     /// The proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name for this origin.
     #[must_use]
     pub fn for_origin(origin: &Origin) -> Option<Proxy> {
-        if origin.is_loopback() {
+        if origin.is_local() {
             return None;
         }
         let uri = origin.to_string().parse().ok()?;

@@ -9,22 +9,29 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use super::claims::{TokenFacts, TokenNeeds};
-use super::token_source::{TokenError, TokenSource};
+use super::sign_in_error::SignInError;
+use super::token_source::{Supply, Token, TokenError, TokenSource};
 use super::token_text::token_in;
 use crate::clock::{BootTime, Clock, Now};
 use crate::text::Secrets;
 
-/// A source is asked again this long before the token expires: it may have a new one by then.
-const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// A source is asked again this long before the token expires, or a quarter of its lifetime before, if that is less: it
+/// may have a new one by then. MSAL uses the same five minutes.
+const EARLY: SignedDuration = SignedDuration::from_mins(5);
 /// How long a tool may take to renew a token: `az … >token` empties the file first.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// How often the source is asked during a renewal.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// How often a place is looked at for a new token.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How often an issuer is asked while the token in use is still valid.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// The pauses of an issuer that can't serve a token for the moment: they double.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Whether a request may be sent.
 #[derive(Clone, Debug)]
@@ -75,6 +82,8 @@ struct CachedToken {
     /// This token and the earlier ones.
     secrets: Arc<Secrets>,
     facts: TokenFacts,
+    /// When to ask for the next one.
+    renew_at: Option<Timestamp>,
     /// What the claims of each token must name.
     needs: Option<TokenNeeds>,
 }
@@ -88,6 +97,8 @@ enum Renewal {
     /// The source is asked until this time, at least once, and no request starts.
     Awaited {
         until: BootTime,
+        /// Before it is asked again.
+        pause: Duration,
         refusal: String,
     },
     /// The source has no other token.
@@ -102,31 +113,41 @@ impl TokenCache {
     pub fn given(token: &SecretString) -> Result<TokenCache, TokenError> {
         let found = token_in(token.expose_secret().as_bytes());
         let token = found.map_err(|why| TokenError::Text { place: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
-        Ok(TokenCache::holding(None, token))
+        Ok(TokenCache::holding(None, token.into(), None))
     }
 
-    /// The token of a source, which is asked again when the token is about to expire or was refused. An empty source is
-    /// waited for.
+    /// The token of a source, which is asked again when the token is about to expire or was refused. A file that is empty
+    /// for a moment, and a server that can't serve a token for the moment, are waited for.
     ///
     /// # Errors
     /// If it has no token.
     pub async fn open(tokens: impl TokenSource + 'static, clock: Clock) -> Result<TokenCache, TokenError> {
-        let until = clock.now().boot + RENEWAL;
+        let source = Source { tokens: Box::new(tokens), clock };
+        let until = source.clock.now().boot + source.limit();
+        let mut pause = source.first_pause();
         loop {
-            let found = tokens.fetch().await;
-            let now = clock.now().boot;
+            let found = source.tokens.fetch().await;
+            let now = source.clock.now();
             match found {
-                Err(error) if error.is_empty() && now < until => clock.sleep_until((now + ASK_AGAIN).min(until)).await,
-                found => return Ok(TokenCache::holding(Some(Source { tokens: Box::new(tokens), clock }), found?)),
+                Err(error) if (error.is_empty() || error.is_temporary()) && now.boot < until => {
+                    let at = (now.boot + error.pause(pause)).min(until);
+                    source.clock.sleep_until(at).await;
+                    pause = source.next_pause(pause);
+                }
+                found => {
+                    let token = found?;
+                    return Ok(TokenCache::holding(Some(source), token, Some(now)));
+                }
             }
         }
     }
 
-    fn holding(source: Option<Source>, token: SecretString) -> TokenCache {
-        let facts = TokenFacts::read(token.expose_secret());
+    fn holding(source: Option<Source>, token: Token, now: Option<Now>) -> TokenCache {
+        let (facts, renew_at) = facts_of(&token, now);
+        let token = token.text;
         let mut secrets = Secrets::default();
         secrets.add(token.expose_secret());
-        let current = CachedToken { token, generation: 0, facts, needs: None, secrets: Arc::new(secrets) };
+        let current = CachedToken { token, generation: 0, facts, renew_at, needs: None, secrets: Arc::new(secrets) };
         let state = Mutex::new(State { current, renewal: Renewal::Idle, asked_at: None });
         TokenCache { shared: Arc::new(Shared { source, state, changes: watch::Sender::new(()) }) }
     }
@@ -195,8 +216,9 @@ impl TokenCache {
 
     fn await_another(&self, state: &mut State, now: Now, refusal: &str) {
         let is_asked = matches!(state.renewal, Renewal::Early);
-        if self.can_be_renewed() {
-            state.renewal = Renewal::Awaited { until: now.boot + RENEWAL, refusal: refusal.to_owned() };
+        if let Some(source) = &self.shared.source {
+            let (until, pause) = (now.boot + source.limit(), source.first_pause());
+            state.renewal = Renewal::Awaited { until, pause, refusal: refusal.to_owned() };
             if !is_asked {
                 self.start_asking();
             }
@@ -208,9 +230,10 @@ impl TokenCache {
     /// Without a new token the old one is used until it expires.
     fn renew_early(&self, now: Now) {
         let mut state = self.shared.state();
-        let is_near = state.current.facts.expires.is_some_and(|expires| expires.duration_since(now.wall) <= EARLY);
-        let was_asked = state.asked_at.is_some_and(|at| now.boot < at + ASK_AGAIN);
-        if is_near && !was_asked && self.can_be_renewed() && matches!(state.renewal, Renewal::Idle) {
+        let Some(source) = &self.shared.source else { return };
+        let is_near = state.current.renew_at.is_some_and(|at| at <= now.wall);
+        let was_asked = state.asked_at.is_some_and(|at| now.boot < at + source.interval());
+        if is_near && !was_asked && matches!(state.renewal, Renewal::Idle) {
             (state.renewal, state.asked_at) = (Renewal::Early, Some(now.boot));
             self.start_asking();
         }
@@ -237,6 +260,12 @@ impl TokenCache {
     pub fn tenant(&self) -> Option<String> {
         let hint = || self.shared.source.as_ref().and_then(|source| source.tokens.tenant_hint());
         self.claims().tenant.or_else(hint)
+    }
+
+    /// What its source is called, for people.
+    #[must_use]
+    pub fn source_name(&self) -> String {
+        self.shared.source.as_ref().map_or_else(|| "BULK_TRIAGE_TOKEN".to_owned(), |source| source.tokens.name())
     }
 
     /// Whether the source may provide another token.
@@ -270,30 +299,92 @@ impl Shared {
     }
 
     /// Takes in the reply of the source at `now`. Returns when to ask it again, if necessary.
-    fn take_in(&self, found: Result<SecretString, TokenError>, now: Now) -> Option<BootTime> {
+    fn take_in(&self, source: &Source, found: Result<Token, TokenError>, now: Now) -> Option<BootTime> {
         let state = &mut *self.state();
-        let found = found.and_then(|token| state.current.replace(token));
-        let (until, refusal) = match &state.renewal {
-            Renewal::Awaited { until, refusal } if !matches!(found, Ok(true)) => (*until, refusal),
+        let found = found.and_then(|token| state.current.replace(token, now));
+        let (until, pause, refusal) = match &mut state.renewal {
+            Renewal::Awaited { until, pause, refusal } if !matches!(found, Ok(true)) => (*until, pause, &*refusal),
             _ => {
                 self.end(state, Renewal::Idle);
                 return None;
             }
         };
-        if now.boot < until {
-            return Some((now.boot + ASK_AGAIN).min(until));
+        let may_change = match source.tokens.supply() {
+            Supply::Place => true,
+            Supply::Issuer { .. } => found.as_ref().is_err_and(TokenError::is_temporary),
+        };
+        if may_change && now.boot < until {
+            let waits = found.as_ref().err().map_or(*pause, |error| error.pause(*pause));
+            *pause = source.next_pause(*pause);
+            return Some((now.boot + waits).min(until));
         }
         let is_same = found.is_ok();
+        let from = source.tokens.name();
         let failure = match (found, state.current.expired_at(now)) {
             (Err(error), _) if !error.is_empty() => Some(error),
-            (_, Some(at)) => Some(TokenError::NotRenewed { at }),
+            (_, Some(at)) => Some(TokenError::NotRenewed { from, at }),
             // The service may have been wrong once: by its claims the token is valid.
             _ if is_same && state.current.facts.expires.is_some() => None,
-            _ => Some(TokenError::Refused { message: refusal.clone() }),
+            _ => Some(TokenError::Refused { from, message: refusal.clone() }),
         };
         self.end(state, failure.map_or(Renewal::Idle, |error| Renewal::Failed(Arc::new(error))));
         None
     }
+}
+
+impl Source {
+    /// How long it is asked again, while no request starts.
+    fn limit(&self) -> Duration {
+        match self.tokens.supply() {
+            Supply::Place => RENEWAL,
+            Supply::Issuer { patience } => patience,
+        }
+    }
+
+    fn first_pause(&self) -> Duration {
+        match self.tokens.supply() {
+            Supply::Place => LOOK_AGAIN,
+            Supply::Issuer { .. } => FIRST_PAUSE,
+        }
+    }
+
+    fn next_pause(&self, pause: Duration) -> Duration {
+        match self.tokens.supply() {
+            Supply::Place => pause,
+            Supply::Issuer { .. } => (pause * 2).min(LONGEST_PAUSE),
+        }
+    }
+
+    /// The time between questions while the token in use is still valid.
+    fn interval(&self) -> Duration {
+        match self.tokens.supply() {
+            Supply::Place => LOOK_AGAIN,
+            Supply::Issuer { .. } => ASK_AGAIN,
+        }
+    }
+}
+
+impl TokenError {
+    /// The pause before the source is asked again: at least what its server asked for.
+    fn pause(&self, pause: Duration) -> Duration {
+        match self {
+            TokenError::SignIn(SignInError::Unavailable { retry_after: Some(after), .. }) => pause.max(*after),
+            _ => pause,
+        }
+    }
+}
+
+/// What a token and its source say about it; and when to ask for the next one, if it was received at `now`.
+fn facts_of(token: &Token, now: Option<Now>) -> (TokenFacts, Option<Timestamp>) {
+    let claims = TokenFacts::read(token.text.expose_secret());
+    // What the source says counts from this machine's clock, which may be wrong.
+    let facts = TokenFacts { expires: token.expires.or(claims.expires), ..claims };
+    let before_expiry = |expires: Timestamp, now: Now| {
+        let lifetime = expires.duration_since(now.wall);
+        expires.checked_sub(EARLY.min(lifetime / 4).max(SignedDuration::ZERO)).ok()
+    };
+    let by_expiry = facts.expires.zip(now).and_then(|(expires, now)| before_expiry(expires, now));
+    (facts, token.refresh.or(by_expiry))
 }
 
 impl Renewal {
@@ -310,11 +401,12 @@ impl CachedToken {
     }
 
     /// Replaces the token in use. Returns whether `token` is different.
-    fn replace(&mut self, token: SecretString) -> Result<bool, TokenError> {
-        if token.expose_secret() == self.token.expose_secret() {
+    fn replace(&mut self, token: Token, now: Now) -> Result<bool, TokenError> {
+        if token.text.expose_secret() == self.token.expose_secret() {
             return Ok(false);
         }
-        let facts = TokenFacts::read(token.expose_secret());
+        let (facts, renew_at) = facts_of(&token, Some(now));
+        let token = token.text;
         if facts.tenant != self.facts.tenant {
             return Err(TokenError::OtherTenant);
         }
@@ -322,7 +414,7 @@ impl CachedToken {
             facts.check(needs)?;
         }
         Arc::make_mut(&mut self.secrets).add(token.expose_secret());
-        (self.token, self.facts) = (token, facts);
+        (self.token, self.facts, self.renew_at) = (token, facts, renew_at);
         self.generation += 1;
         Ok(true)
     }
@@ -337,11 +429,11 @@ struct Asking {
 /// Asks the source until it has another token, or none is needed.
 async fn ask(mut asking: Asking) {
     let shared = Arc::clone(&asking.shared);
-    let Some(Source { tokens, clock }) = &shared.source else { return };
+    let Some(source) = &shared.source else { return };
     loop {
-        let found = tokens.fetch().await;
-        match shared.take_in(found, clock.now()) {
-            Some(at) => clock.sleep_until(at).await,
+        let found = source.tokens.fetch().await;
+        match shared.take_in(source, found, source.clock.now()) {
+            Some(at) => source.clock.sleep_until(at).await,
             None => break asking.is_done = true,
         }
     }
@@ -426,14 +518,19 @@ mod tests {
     }
 
     impl TokenSource for Place {
-        fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
+        fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
             Box::pin(async {
                 self.0.fetches.fetch_add(1, Ordering::Relaxed);
                 let takes = *self.0.takes.lock().expect("no panic");
                 self.0.clock.sleep_until(self.now().boot + takes).await;
                 let text = self.0.text.lock().expect("no panic");
-                token_in(text.as_bytes()).map_err(|why| TokenError::Text { place: "the place".to_owned(), why })
+                let found = token_in(text.as_bytes()).map(Token::from);
+                found.map_err(|why| TokenError::Text { place: "the place".to_owned(), why })
             })
+        }
+
+        fn name(&self) -> String {
+            "the place".to_owned()
         }
     }
 
@@ -451,30 +548,34 @@ mod tests {
         assert_eq!(tokens.current().0.expose_secret(), JWT);
     }
 
+    /// At the smaller of five minutes and a quarter of its lifetime before the end.
     #[tokio::test(start_paused = true)]
-    async fn token_is_renewed_a_minute_before_expiry() {
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T09:59:30Z").await;
-        place.put(LATER);
-        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-        place.sleep(6_000).await;
-        assert_eq!((tokens.current().1, place.fetches()), (0, 0), "67 s before");
-        place.sleep(2_000).await;
-        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT), "the source is asked meanwhile");
-        place.sleep(1).await;
-        assert_eq!((place.token(&tokens).await.as_deref(), tokens.current().1), (Ok(LATER), 1));
+    async fn token_is_renewed_before_it_expires() {
+        for (opened, renewed_after) in [("09:00:37", 55 * 60), ("09:40:37", 15 * 60), ("09:58:37", 90), ("10:00:29", 6)]
+        {
+            let (place, tokens) = Place::holding(JWT, &format!("2026-11-24T{opened}Z")).await;
+            place.put(LATER);
+            place.sleep(renewed_after * 1_000 - 1).await;
+            assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
+            place.sleep(1).await;
+            assert_eq!((tokens.current().1, place.fetches()), (0, 0), "{opened}: not yet");
+            assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT), "the source is asked meanwhile");
+            place.sleep(1).await;
+            assert_eq!((place.token(&tokens).await.as_deref(), tokens.current().1), (Ok(LATER), 1), "{opened}");
+        }
     }
 
-    /// The source takes 30 s: half of the time that is left.
+    /// The source takes 10 s of the 15 s that are left.
     #[tokio::test(start_paused = true)]
     async fn slow_source_holds_up_no_valid_token() {
         let (place, tokens) = Place::holding(JWT, "2026-11-24T09:59:37Z").await;
         place.put(LATER);
-        place.takes(30);
-        for second in 0..40 {
+        place.takes(10);
+        for second in 0..70 {
             let began = place.now();
             let token = place.token(&tokens).await;
             assert_eq!(place.now(), began, "nothing waits");
-            assert_eq!(token.as_deref(), Ok(if second <= 30 { JWT } else { LATER }), "{second}");
+            assert_eq!(token.as_deref(), Ok(if second <= 55 { JWT } else { LATER }), "{second}");
             assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
             place.sleep(1_000).await;
         }
@@ -487,14 +588,16 @@ mod tests {
         let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
         place.put(LATER);
         place.takes(30);
+        place.sleep(6_000).await;
         assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-        place.sleep(7_000).await;
+        place.sleep(1_000).await;
         assert!(matches!(tokens.status(place.now()), TokenStatus::Awaited));
         let both = tokio::join!(place.token(&tokens), place.token(&tokens));
         assert_eq!(both, (Ok(LATER.to_owned()), Ok(LATER.to_owned())));
-        assert_eq!((place.fetches(), place.now().boot), (1, BootTime(30_000_000)));
+        assert_eq!((place.fetches(), place.now().boot), (1, BootTime(36_000_000)));
         // Unsuccessful early renewals run once every 250 ms.
         let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
+        place.sleep(5_250).await;
         for _ in 0..20 {
             assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
             place.sleep(50).await;
@@ -532,7 +635,7 @@ mod tests {
             place.put(left);
             assert!(place.refused(&tokens, 0, "it has expired"));
             let error = place.token(&tokens).await.expect_err("no valid token");
-            assert_eq!(error, "the token file was not renewed; its token was refused: it has expired");
+            assert_eq!(error, "the place has no new token; the old one was refused: it has expired");
             assert_eq!((place.now().boot, place.fetches()), (BootTime(5_000_000), 21));
             assert!(matches!(tokens.status(place.now()), TokenStatus::Unavailable(_)));
         }
@@ -557,7 +660,7 @@ mod tests {
             let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:37Z").await;
             place.put(left);
             let error = place.token(&tokens).await.expect_err("it isn't renewed");
-            assert_eq!(error, "the token file was not renewed; its token expired at 10:00 UTC");
+            assert_eq!(error, "the place has no new token; the old one expired at 10:00 UTC");
             assert_eq!(place.now().boot, BootTime(5_000_000));
         }
         let TokenStatus::Unavailable(error) = given(JWT).status(place.now()) else { panic!("it has expired") };
@@ -635,7 +738,8 @@ mod tests {
         let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
         place.put("the-second-token");
         let mut changes = tokens.changes();
-        tokens.shared.state().renewal = Renewal::Awaited { until: BootTime(1), refusal: String::new() };
+        tokens.shared.state().renewal =
+            Renewal::Awaited { until: BootTime(1), pause: LOOK_AGAIN, refusal: String::new() };
         drop(ask(Asking { shared: Arc::clone(&tokens.shared), is_done: false }));
         assert!(
             changes.has_changed().expect("it is there") && matches!(tokens.status(place.now()), TokenStatus::Valid)

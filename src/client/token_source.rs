@@ -1,13 +1,15 @@
 //! Token source: where tokens come from, and why one is missing.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::claims::ClaimsError;
+use super::secret_file::SecretFileError;
+use super::sign_in_error::SignInError;
 use super::token_text::TokenTextError;
 
 /// A future that a trait object can return.
@@ -19,7 +21,15 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If it has no usable token.
-    fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>>;
+    fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>>;
+
+    /// What it is, for people: `the token file`.
+    fn name(&self) -> String;
+
+    /// Whether asking again may help.
+    fn supply(&self) -> Supply {
+        Supply::Place
+    }
 
     /// The tenant of its tokens, if the source knows it: an opaque token names none.
     fn tenant_hint(&self) -> Option<String> {
@@ -27,51 +37,41 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
     }
 }
 
+/// How a source gets its tokens, and so when asking again may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// Another program puts them there, such as into a file. Asking again soon may find the next one.
+    Place,
+    /// It gets one when it is asked. Asking again helps only if a server can't serve it for the moment.
+    Issuer {
+        /// How long to ask again.
+        patience: Duration,
+    },
+}
+
+/// A token, with what its source says about its lifetime; its claims may say more.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token itself.
+    pub text: SecretString,
+    /// When it expires.
+    pub expires: Option<Timestamp>,
+    /// When to get the next one.
+    pub refresh: Option<Timestamp>,
+}
+
+impl From<SecretString> for Token {
+    fn from(text: SecretString) -> Token {
+        Token { text, expires: None, refresh: None }
+    }
+}
+
 /// Why there is no token. Names the file, never its content.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file doesn't exist, or can't be read.
-    #[error("cannot read the token file {}: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A directory, a pipe, a device.
-    #[error("the token file {} is not a regular file", .path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Group or others can read it.
-    #[error("the token file {} can be read by others (mode {mode:03o})", .path.display())]
-    Readable {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// Whether the user may change them.
-        can_change: bool,
-    },
-    /// Group or others can write it.
-    #[error("the token file {} can be written by others (mode {mode:03o})", .path.display())]
-    Writable {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-        /// Whether the user may change them.
-        can_change: bool,
-    },
-    /// It belongs to neither the user nor root.
-    #[error("the token file {} belongs to another user (uid {owner})", .path.display())]
-    OfAnotherUser {
-        /// The file.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
+    /// The token file is not read.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
     /// There is no token in it.
     #[error("{place} {why}")]
     Text {
@@ -80,18 +80,25 @@ pub enum TokenError {
         /// Why not.
         why: TokenTextError,
     },
+    /// A credential got none.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
     /// It is not for this service.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// Its file still holds the old token.
-    #[error("the token file was not renewed; its token expired at {at}")]
+    /// Its source has only the old token.
+    #[error("{from} has no new token; the old one expired at {at}")]
     NotRenewed {
+        /// The source.
+        from: String,
         /// When it expired, for people.
         at: String,
     },
-    /// The API refused it, and its file holds no other token.
-    #[error("the token file was not renewed; its token was refused: {message}")]
+    /// The API refused it, and its source has no other token.
+    #[error("{from} has no new token; the old one was refused: {message}")]
     Refused {
+        /// The source.
+        from: String,
         /// The API's message.
         message: String,
     },
@@ -117,5 +124,17 @@ impl TokenError {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, TokenError::Text { why: TokenTextError::Empty, .. })
+    }
+
+    /// Whether a credential got none.
+    #[must_use]
+    pub fn is_of_sign_in(&self) -> bool {
+        matches!(self, TokenError::SignIn(_))
+    }
+
+    /// Whether a server can't serve it for the moment.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, TokenError::SignIn(SignInError::Unavailable { .. }))
     }
 }

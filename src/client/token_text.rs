@@ -2,7 +2,12 @@
 //!
 //! Promises: the result is a bearer token by the syntax of RFC 6750, section 2.1; no error shows any of the text.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::Value;
 
 /// The longest text, in bytes: several times the size of a token with every group of a large directory.
 pub(super) const LONGEST: usize = 64 * 1024;
@@ -51,9 +56,26 @@ pub enum TokenTextError {
     },
 }
 
+/// What a JSON object says about the lifetime of its token, in the members of token endpoints (RFC 6749, section 5.1) and
+/// of `az`. Numbers may be texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lifetime {
+    /// `expires_in`: from when the response was written.
+    pub(super) expires_in: Option<Duration>,
+    /// `refresh_in`: when to get the next token, from the same moment.
+    pub(super) refresh_in: Option<Duration>,
+    /// `expires_on`
+    pub(super) expires_on: Option<Timestamp>,
+}
+
 /// The token in `text`: alone, or as a member of a JSON object. A byte order mark and white space around it are
 /// dropped.
 pub(super) fn token_in(text: &[u8]) -> Result<SecretString, TokenTextError> {
+    token_with_lifetime(text).map(|(token, _)| token)
+}
+
+/// The same, with what the text says about its lifetime.
+pub(super) fn token_with_lifetime(text: &[u8]) -> Result<(SecretString, Lifetime), TokenTextError> {
     if text.len() > LONGEST {
         return Err(TokenTextError::TooLong);
     }
@@ -66,7 +88,7 @@ pub(super) fn token_in(text: &[u8]) -> Result<SecretString, TokenTextError> {
     if trimmed.starts_with(['{', '[']) {
         return from_json(trimmed);
     }
-    bare(trimmed)
+    Ok((bare(trimmed)?, Lifetime::default()))
 }
 
 /// A text that is wiped when it is dropped.
@@ -85,13 +107,21 @@ fn is_utf16_without_mark(text: &[u8]) -> bool {
     is_zero(0) || is_zero(1)
 }
 
-fn from_json(text: &str) -> Result<SecretString, TokenTextError> {
+fn from_json(text: &str) -> Result<(SecretString, Lifetime), TokenTextError> {
     // An error message of serde may repeat a part of the text.
-    let members: std::collections::HashMap<String, serde_json::Value> =
-        serde_json::from_str(text).map_err(|_| TokenTextError::NoMember)?;
+    let members: HashMap<String, Value> = serde_json::from_str(text).map_err(|_| TokenTextError::NoMember)?;
     let mut texts = MEMBERS.iter().filter_map(|name| members.get(*name)?.as_str()).map(str::trim);
     let first = texts.clone().next().ok_or(TokenTextError::NoMember)?;
-    bare(texts.find(|text| !text.is_empty() && !is_no_value(text)).unwrap_or(first))
+    let token = bare(texts.find(|text| !text.is_empty() && !is_no_value(text)).unwrap_or(first))?;
+    let seconds = |name: &str| members.get(name).and_then(whole_number);
+    let after = |name: &str| seconds(name).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    let expires_on = seconds("expires_on").and_then(|seconds| Timestamp::from_second(seconds).ok());
+    Ok((token, Lifetime { expires_in: after("expires_in"), refresh_in: after("refresh_in"), expires_on }))
+}
+
+/// A number, or a text of digits: some endpoints write every value as a text.
+fn whole_number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn is_no_value(text: &str) -> bool {
@@ -145,6 +175,25 @@ mod tests {
             format!(r#"{{"token":"other","access_token":"{token}","accessToken":null}}"#),
         ] {
             assert_eq!(token_in(text.as_bytes()).expect("a token").expose_secret(), token, "{text}");
+        }
+    }
+
+    /// As in `API.md`: token endpoints, managed identities and `az`.
+    #[test]
+    fn lifetime_is_read_as_number_or_text() {
+        let lifetime = |text: &str| token_with_lifetime(text.as_bytes()).expect("a token").1;
+        let hour = Some(Duration::from_secs(3599));
+        let v2 = r#"{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"eyJ0"}"#;
+        assert_eq!(lifetime(v2), Lifetime { expires_in: hour, ..Lifetime::default() });
+        let v1 = r#"{"expires_in":"3599","refresh_in":"1800","expires_on":"1795514437","access_token":"eyJ0"}"#;
+        let expires_on = Some("2026-11-24T10:00:37Z".parse().expect("a time"));
+        let refresh_in = Some(Duration::from_mins(30));
+        assert_eq!(lifetime(v1), Lifetime { expires_in: hour, refresh_in, expires_on });
+        let az = r#"{"accessToken":"eyJ0","expires_on":1795514437,"expiresOn":"2026-11-24 11:00:37.000000"}"#;
+        assert_eq!(lifetime(az), Lifetime { expires_on, ..Lifetime::default() });
+        for odd in ["-1", "1.5", "null", r#""soon""#, "9223372036854775807"] {
+            let text = format!(r#"{{"access_token":"eyJ0","expires_on":{odd},"refresh_in":{odd}}}"#);
+            assert_eq!(lifetime(&text).expires_on.filter(|at| at.as_second() != -1), None, "{odd}");
         }
     }
 

@@ -138,7 +138,7 @@ fn token_file_mode_and_location_are_checked() {
     for path in ["/dev/null", "."] {
         let options = format!("--token-file {path} --token-file-mode any");
         let ended = program.send(&format!("a.csv {options}")).expect_code(5).expect_text("is not a regular file");
-        ended.expect_text("help: write the token to a file that only you can read, or set BULK_TRIAGE_TOKEN");
+        ended.expect_text("help: write the token to a file that only you can read, or use --token-command");
     }
     assert!(program.requests().is_empty());
 }
@@ -202,7 +202,7 @@ fn unrenewed_token_file_ends_the_run() {
         let (program, running) = refused_once();
         program.write("token", left);
         let ended = running.end().expect_code(5).expect_outcomes(&[("not-attempted", 3)]);
-        ended.expect_text("the token file was not renewed; its token was refused");
+        ended.expect_text("the token file has no new token; the old one was refused");
         assert_eq!(program.requests().len(), 1);
     });
 }
@@ -231,7 +231,7 @@ fn empty_token_file_is_reread_at_start() {
         let mut command = command_with_file(&program, "");
         command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
         let running = started_as_it_is(command);
-        eventually("it waits", || program.read("said").contains("waiting for a new token in the token file"));
+        eventually("it waits", || program.read("said").contains("waiting for a token from the token file"));
         program.write("token", GOOD);
         running.end().expect_code(0).expect_outcomes(&[("updated", 3)]);
     }
@@ -249,7 +249,7 @@ fn expired_token_is_not_sent() {
     send_with(&program, &expired).expect_code(5).expect_text("error: the token expired at ");
     write(&program, &expired, 0o600);
     let ended = send_with_file(&program, "").expect_code(5);
-    ended.expect_text("error: the token file was not renewed; its token expired at ");
+    ended.expect_text("error: the token file has no new token; the old one expired at ");
     assert!(program.requests().is_empty());
     // A dry run sends nothing.
     let mut dry = program.command(&format!("run a.csv --dry-run --base-url {}", program.origin()));
@@ -266,7 +266,7 @@ fn token_expiring_during_run_is_not_reused() {
     program.write("a.csv", closing(1..=12));
     write(&program, &token, 0o600);
     let ended = send_with_file(&program, "--quota 1/2s").expect_code(5);
-    ended.expect_text("the token file was not renewed; its token expired at ").expect_text("exit 5");
+    ended.expect_text("the token file has no new token; the old one expired at ").expect_text("exit 5");
     let requests = program.requests();
     assert!(!requests.is_empty() && requests.iter().all(|request| request.status() == 200));
 }

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
 use crate::apply::{Completion, StopReason};
-use crate::client::{BoxFuture, TokenCache, TokenError, TokenSource, TokenTextError};
+use crate::client::{BoxFuture, Token, TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
 use crate::model::change::Change;
 
@@ -25,13 +25,17 @@ struct Late {
 }
 
 impl TokenSource for Late {
-    fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
         let found = match since_start(self.clock.now().boot) {
-            ..2_000 => Ok(ENDS.into()),
-            now if now >= 2_000 + self.by => Ok(NEXT.into()),
+            ..2_000 => Ok(SecretString::from(ENDS).into()),
+            now if now >= 2_000 + self.by => Ok(SecretString::from(NEXT).into()),
             _ => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
         };
         Box::pin(std::future::ready(found))
+    }
+
+    fn name(&self) -> String {
+        "the token file".to_owned()
     }
 }
 
@@ -65,7 +69,7 @@ async fn token_five_seconds_late_costs_only_time() {
             // The wait used no permit and no attempt: a row is sent every 100 ms, as before.
             assert_eq!(times.last(), Some(&(first + 1_900)), "{by}");
         } else {
-            let message = "the token file was not renewed; its token expired at 10:00 UTC".to_owned();
+            let message = "the token file has no new token; the old one expired at 10:00 UTC".to_owned();
             assert_eq!(ends.completion, Completion::Stopped(StopReason::NotRenewed { message }), "{by}");
             assert_eq!((ends.requests.calls, left, stage.now()), (20, 20, 7_000), "{by}");
         }

@@ -49,6 +49,7 @@ fn preview(bodies: &[&str]) -> Preview {
             origin: "https://api.security.microsoft.com".to_owned(),
             scope: Some("tenant 0b7e6d3c".to_owned()),
             caller: Some("secop2@contoso.com".to_owned()),
+            credential: None,
             proxy: None,
             certificates: String::new(),
             emulator: false,

@@ -58,6 +58,8 @@ pub struct TargetLabel {
     pub scope: Option<String>,
     /// The caller's name in the token.
     pub caller: Option<String>,
+    /// The kind of credential, where the program requests the tokens; with the host, if that is not a usual one.
+    pub credential: Option<String>,
     /// The proxy, without its password.
     pub proxy: Option<String>,
     /// The variables that name the trusted certificates; may be empty.
@@ -272,7 +274,10 @@ impl TargetLabel {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
-        let caller = self.caller.as_ref().map(|caller| format!("signed in as {}", printable(caller)));
+        let name = self.caller.as_ref().map(|caller| format!(" as {}", printable(caller)));
+        let by = self.credential.as_ref().map(|kind| format!(" by {}", printable(kind)));
+        let caller = [name, by].into_iter().flatten().reduce(|name, by| name + &by);
+        let caller = caller.map(|caller| format!("signed in{caller}"));
         let proxy = self.proxy.as_ref().map(|proxy| format!("through the proxy {}", printable(proxy)));
         let certificates = Some(format!("certificates from {}", self.certificates));
         let certificates = certificates.filter(|_| !self.certificates.is_empty());
@@ -343,6 +348,7 @@ mod tests {
                 origin: "https://api.security.microsoft.com".to_owned(),
                 scope: Some("tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55".to_owned()),
                 caller: Some("secop2@contoso.com".to_owned()),
+                credential: None,
                 proxy: None,
                 certificates: String::new(),
                 emulator: false,
@@ -428,6 +434,7 @@ mod tests {
                 origin: "http://127.0.0.1:40321".to_owned(),
                 scope: None,
                 caller: None,
+                credential: None,
                 proxy: None,
                 certificates: String::new(),
                 emulator: true,

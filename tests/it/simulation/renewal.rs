@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::client::{BoxFuture, TokenCache, TokenError, TokenSource, TokenTextError};
+use bulk_triage::client::{BoxFuture, Token, TokenCache, TokenError, TokenSource, TokenTextError};
 use bulk_triage::clock::Clock;
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -94,13 +94,17 @@ impl Scenario {
 struct Source(Arc<World>);
 
 impl TokenSource for Source {
-    fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
         let renewals = self.0.scenario.renewals.expect("a source is made for them");
         let found = match renewals.held(self.0.time()) {
-            Some(number) => Ok(renewals.text(number).into()),
+            Some(number) => Ok(SecretString::from(renewals.text(number)).into()),
             None => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
         };
         Box::pin(std::future::ready(found))
+    }
+
+    fn name(&self) -> String {
+        "the token file".to_owned()
     }
 }
 

@@ -1,0 +1,355 @@
+//! The credential: which one the command line, the settings and the environment choose, and its tokens.
+//!
+//! Promises: it is chosen once, in the documented order; if it is incomplete or refused, no other identity is tried, and
+//! the others that are set are named.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum as _;
+use secrecy::SecretString;
+
+use super::arguments::{AuthKind, CallArgs, SignInArgs, TokenFileMode};
+use super::environment::{self, AzureVariables, Environment};
+use super::global::GlobalArgs;
+use super::terminal::say;
+use super::tokens;
+use crate::cli::error::{Error, token_hint};
+use crate::client::{
+    Application, EndpointError, Entra, GithubJob, MachineEndpoint, ManagedIdentity, Platform, Proof, Secret,
+    SecretFile, SignInHost, TokenCache, TokenCommand, TokenError, TokenFile, TokenSource, is_tenant, is_tenant_id,
+};
+use crate::clock::Clock;
+use crate::contract::Contract;
+use crate::model::setting::{Origin, Settings};
+use crate::text::printable;
+
+/// The metadata service of Azure's virtual machines, at its link-local address.
+const METADATA_HOST: &str = "http://169.254.169.254";
+/// Its path, which the Arc agent has, too.
+const METADATA_PATH: &str = "/metadata/identity/oauth2/token";
+/// Where the Arc agent listens if no variable says so, and the program that shows that it is installed.
+const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
+const ARC_AGENT: &str = "/opt/azcmagent/bin/himds";
+/// Where the Arc agent keeps its keys.
+const ARC_KEYS: &str = "/var/opt/azcmagent/tokens";
+
+/// A credential that was chosen.
+#[derive(Clone, Debug)]
+pub(super) struct Credential {
+    choice: Choice,
+    sign_in: SignInArgs,
+    /// `BULK_TRIAGE_TOKEN`
+    token: Option<SecretString>,
+    azure: AzureVariables,
+    credentials_directory: Option<PathBuf>,
+    patience: Duration,
+}
+
+/// What was chosen, and what chose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Choice {
+    /// `BULK_TRIAGE_TOKEN`: a token that can't be renewed.
+    Token,
+    Kind(AuthKind, Origin),
+}
+
+impl Credential {
+    /// The first that is set: `--auth`; `--token-file` or `--token-command`; `BULK_TRIAGE_TOKEN`; then the kinds by their
+    /// variables. `None`: none is.
+    ///
+    /// # Errors
+    /// If the options contradict each other.
+    pub(super) fn chosen(
+        calls: &CallArgs,
+        env: &Environment,
+        global: &GlobalArgs,
+    ) -> Result<Option<Credential>, Error> {
+        let choice = choose(&calls.sign_in, env, &global.settings)?;
+        Ok(choice.map(|choice| Credential {
+            choice,
+            sign_in: calls.sign_in.clone(),
+            token: env.token.clone(),
+            azure: env.azure.clone(),
+            credentials_directory: env.credentials_directory.clone(),
+            patience: calls.patience,
+        }))
+    }
+
+    /// The tenant that it signs in to, if it is named by its id.
+    pub(super) fn tenant_id(&self) -> Option<String> {
+        let is_requested = matches!(&self.choice, Choice::Kind(kind, _) if kind.is_application());
+        let variable = self.azure.tenant.as_ref().filter(|_| is_requested);
+        self.sign_in.tenant.as_ref().or(variable).filter(|tenant| is_tenant_id(tenant)).cloned()
+    }
+
+    /// How it is shown before the question.
+    pub(super) fn shown(&self) -> Option<String> {
+        let Choice::Kind(kind, _) = &self.choice else { return None };
+        let host = Some(self.host()).filter(|_| kind.is_application())?.ok()?;
+        Some(if host.is_microsofts() { kind.to_string() } else { format!("{kind} at {}", host.origin()) })
+            .or_else(|| Some(kind.to_string()))
+    }
+
+    /// Adds it to the settings that are kept with a run.
+    pub(super) fn add_to(&self, settings: &mut Settings) {
+        match &self.choice {
+            Choice::Token => {
+                let variable = Origin::Variable(environment::TOKEN.to_owned());
+                settings.push("token", Some("(set)".to_owned()), variable);
+            }
+            Choice::Kind(kind, origin) => settings.push("--auth", Some(kind.to_string()), origin.clone()),
+        }
+    }
+
+    /// Its tokens; `None` if they would have to be requested, and `may_request` is not set.
+    ///
+    /// # Errors
+    /// If it is incomplete or refused.
+    pub(super) fn open(&self, contract: &Contract, may_request: bool) -> Result<Option<TokenCache>, Error> {
+        let kind = match &self.choice {
+            Choice::Token => {
+                let given = self.token.as_ref().map(TokenCache::given);
+                return Ok(given.transpose()?);
+            }
+            Choice::Kind(kind, _) => *kind,
+        };
+        if kind != AuthKind::TokenFile && !may_request {
+            return Ok(None);
+        }
+        let resource = contract.audiences.first().map_or("", String::as_str);
+        let clock = Clock::machine();
+        let opened = match kind {
+            AuthKind::TokenFile => {
+                let path = self.sign_in.token_file.as_ref();
+                let path = path.ok_or_else(|| self.incomplete(kind, "--token-file"))?;
+                self.tokens_of(TokenFile(self.file("token file", path)), &clock)
+            }
+            AuthKind::TokenCommand => {
+                let line = self.sign_in.token_command.as_ref();
+                let line = line.ok_or_else(|| self.incomplete(kind, "--token-command"))?;
+                let command = TokenCommand::parse(line, clock.clone())
+                    .map_err(|why| Error::usage(format!("--token-command `{}`: {why}", printable(line))))?;
+                self.tokens_of(command, &clock)
+            }
+            AuthKind::AzureCli => {
+                let tenant = self.sign_in.tenant.as_deref();
+                self.tokens_of(TokenCommand::azure_cli(resource, tenant, clock.clone()), &clock)
+            }
+            AuthKind::ManagedIdentity => self.tokens_of(self.managed_identity(resource, &clock)?, &clock),
+            kind => self.tokens_of(self.application(kind, resource, &clock)?, &clock),
+        };
+        opened.map(Some)
+    }
+
+    fn tokens_of(&self, source: impl TokenSource + 'static, clock: &Clock) -> Result<TokenCache, Error> {
+        let name = source.name();
+        let opened = tokens::wait(clock, &name, TokenCache::open(source, clock.clone()))?;
+        opened.map_err(|error| match self.others() {
+            others if others.is_empty() || !error.is_of_sign_in() => error.into(),
+            others => {
+                let hint = Some(hint_with(&error, &others));
+                Error::SignIn { message: error.to_string(), hint, is_temporary: error.is_temporary() }
+            }
+        })
+    }
+
+    fn application(&self, kind: AuthKind, resource: &str, clock: &Clock) -> Result<Entra, Error> {
+        let tenant = self.sign_in.tenant.as_ref().or(self.azure.tenant.as_ref());
+        let tenant = tenant.ok_or_else(|| self.incomplete(kind, "a tenant (--tenant or AZURE_TENANT_ID)"))?;
+        if !is_tenant(tenant) {
+            return Err(Error::Usage {
+                message: format!("a token can't be requested for the tenant `{}`", printable(tenant)),
+                hint: Some("use its ID (a GUID) or one of its domains".to_owned()),
+            });
+        }
+        let client_id = self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref());
+        let client_id =
+            client_id.ok_or_else(|| self.incomplete(kind, "a client ID (--client-id or AZURE_CLIENT_ID)"))?;
+        let host = self.host()?;
+        let proof = match kind {
+            AuthKind::ClientSecret => {
+                Proof::Secret(match (&self.sign_in.client_secret_file, &self.azure.client_secret) {
+                    (Some(path), _) => Secret::File(self.file("client secret file", path)),
+                    (None, Some(secret)) => Secret::Given(secret.clone()),
+                    (None, None) => {
+                        return Err(self.incomplete(kind, "a secret (--client-secret-file or AZURE_CLIENT_SECRET)"));
+                    }
+                })
+            }
+            AuthKind::ClientCertificate => {
+                let path = self.sign_in.client_certificate.as_ref().or(self.azure.client_certificate.as_ref());
+                let needed = "a certificate (--client-certificate or AZURE_CLIENT_CERTIFICATE_PATH)";
+                Proof::Certificate(self.file("certificate file", path.ok_or_else(|| self.incomplete(kind, needed))?))
+            }
+            AuthKind::GithubOidc => {
+                let (url, token) = (self.azure.github_url.as_ref(), self.azure.github_token.as_ref());
+                let (Some(url), Some(token)) = (url, token) else {
+                    let needed = "ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN, which GitHub sets for \
+                                  a job with `permissions: id-token: write`";
+                    return Err(self.incomplete(kind, needed));
+                };
+                let endpoint = MachineEndpoint::of_job(url);
+                let endpoint = endpoint.map_err(|why| wrong_endpoint("ACTIONS_ID_TOKEN_REQUEST_URL", &why))?;
+                Proof::Github(Box::new(GithubJob::new(endpoint, token.clone())?))
+            }
+            _ => {
+                let path = self.azure.federated_token_file.as_ref();
+                let path = path.ok_or_else(|| self.incomplete(kind, "AZURE_FEDERATED_TOKEN_FILE"))?;
+                Proof::ForeignToken(self.file("federated token file", path))
+            }
+        };
+        if !host.is_microsofts() && !host.origin().is_loopback() {
+            say(&format!("signing in at {} (AZURE_AUTHORITY_HOST)", host.origin()));
+        }
+        let application = Application { host, tenant: tenant.clone(), client_id: client_id.clone() };
+        Ok(Entra::new(application, proof, resource, self.patience, clock.clone())?)
+    }
+
+    fn host(&self) -> Result<SignInHost, Error> {
+        let named = self.azure.authority_host.as_deref().map(SignInHost::named).transpose();
+        let named = named.map_err(|error| Error::usage(format!("AZURE_AUTHORITY_HOST: {error}")))?;
+        Ok(named.unwrap_or_default())
+    }
+
+    fn managed_identity(&self, resource: &str, clock: &Clock) -> Result<ManagedIdentity, Error> {
+        let azure = &self.azure;
+        if azure.has_identity_thumbprint {
+            return Err(Error::SignIn {
+                message: "managed identities of Service Fabric (IDENTITY_SERVER_THUMBPRINT) are not supported"
+                    .to_owned(),
+                hint: Some("use another --auth".to_owned()),
+                is_temporary: false,
+            });
+        }
+        let (variable, url, platform) = match (&azure.identity_endpoint, &azure.identity_header) {
+            (Some(url), Some(header)) => {
+                ("IDENTITY_ENDPOINT", url.clone(), Platform::AppService { header: header.clone() })
+            }
+            (Some(url), None) => ("IDENTITY_ENDPOINT", url.clone(), self.arc()),
+            (None, _) if azure.metadata_host.is_none() && Path::new(ARC_AGENT).exists() => {
+                ("IDENTITY_ENDPOINT", ARC_ENDPOINT.to_owned(), self.arc())
+            }
+            (None, _) => {
+                let host = azure.metadata_host.as_deref().unwrap_or(METADATA_HOST).trim_end_matches('/');
+                ("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("{host}{METADATA_PATH}"), Platform::VirtualMachine)
+            }
+        };
+        let endpoint = MachineEndpoint::of_machine(&url).map_err(|why| wrong_endpoint(variable, &why))?;
+        let client_id = self.sign_in.client_id.as_ref().or(azure.client_id.as_ref()).cloned();
+        let resource = resource.to_owned();
+        Ok(ManagedIdentity::new(platform, endpoint, resource, client_id, self.patience, clock.clone())?)
+    }
+
+    fn arc(&self) -> Platform {
+        Platform::Arc { keys: self.azure.arc_keys.clone().unwrap_or_else(|| PathBuf::from(ARC_KEYS)) }
+    }
+
+    fn file(&self, what: &'static str, path: &Path) -> SecretFile {
+        SecretFile {
+            what,
+            path: path.to_owned(),
+            any_mode: self.sign_in.token_file_mode == TokenFileMode::Any,
+            credentials_directory: self.credentials_directory.clone(),
+        }
+    }
+
+    fn incomplete(&self, kind: AuthKind, needed: &str) -> Error {
+        let others = self.others();
+        let hint = (!others.is_empty()).then(|| format!("also set: {}; choose with --auth", others.join(", ")));
+        Error::SignIn { message: format!("{kind} needs {needed}"), hint, is_temporary: false }
+    }
+
+    /// The other kinds that are set.
+    fn others(&self) -> Vec<String> {
+        let chosen = match &self.choice {
+            Choice::Token => None,
+            Choice::Kind(kind, _) => Some(*kind),
+        };
+        let set = AuthKind::value_variants().iter().filter(|kind| Some(**kind) != chosen);
+        set.filter(|kind| kind.setter(&self.sign_in, &self.azure).is_some()).map(ToString::to_string).collect()
+    }
+}
+
+/// What to do about an error, and the kinds that were not tried.
+fn hint_with(error: &TokenError, others: &[String]) -> String {
+    let others = format!("also set, and not tried: {}; choose with --auth", others.join(", "));
+    [token_hint(error), Some(others)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn wrong_endpoint(variable: &str, why: &EndpointError) -> Error {
+    Error::usage(format!("{variable}: {why}"))
+}
+
+impl AuthKind {
+    /// Whether it is an application that asks Entra for its token.
+    fn is_application(self) -> bool {
+        use AuthKind::{ClientCertificate, ClientSecret, GithubOidc, WorkloadIdentity};
+        matches!(self, ClientSecret | ClientCertificate | WorkloadIdentity | GithubOidc)
+    }
+
+    /// What sets this kind without `--auth`, if anything does. Nobody sets a variable to say that a machine has an
+    /// identity, or to use `az`.
+    fn setter(self, sign_in: &SignInArgs, azure: &AzureVariables) -> Option<&'static str> {
+        let (found, name) = match self {
+            AuthKind::TokenFile => (sign_in.token_file.is_some(), "--token-file"),
+            AuthKind::TokenCommand => (sign_in.token_command.is_some(), "--token-command"),
+            AuthKind::WorkloadIdentity => (azure.federated_token_file.is_some(), "AZURE_FEDERATED_TOKEN_FILE"),
+            // GitHub sets its variables for every job that may have an identity.
+            AuthKind::GithubOidc => {
+                let is_set = azure.github_url.is_some() && (azure.client_id.is_some() || sign_in.client_id.is_some());
+                (is_set, "ACTIONS_ID_TOKEN_REQUEST_URL")
+            }
+            AuthKind::ClientCertificate if sign_in.client_certificate.is_some() => (true, "--client-certificate"),
+            AuthKind::ClientCertificate => (azure.client_certificate.is_some(), "AZURE_CLIENT_CERTIFICATE_PATH"),
+            AuthKind::ClientSecret if sign_in.client_secret_file.is_some() => (true, "--client-secret-file"),
+            AuthKind::ClientSecret => (azure.client_secret.is_some(), "AZURE_CLIENT_SECRET"),
+            AuthKind::ManagedIdentity | AuthKind::AzureCli => return None,
+        };
+        found.then_some(name)
+    }
+}
+
+/// The kinds that variables choose, in their order.
+const AUTOMATIC: [AuthKind; 4] =
+    [AuthKind::WorkloadIdentity, AuthKind::GithubOidc, AuthKind::ClientCertificate, AuthKind::ClientSecret];
+
+fn choose(sign_in: &SignInArgs, env: &Environment, settings: &Settings) -> Result<Option<Choice>, Error> {
+    let origin_of =
+        |option: &str| settings.iter().filter(|one| one.name == option).last().map(|one| one.origin.clone());
+    let is_typed = |option: &str| origin_of(option) == Some(Origin::Flag);
+    let named = [(AuthKind::TokenFile, "--token-file"), (AuthKind::TokenCommand, "--token-command")];
+    let set: Vec<_> = named.into_iter().filter(|(kind, _)| kind.setter(sign_in, &env.azure).is_some()).collect();
+    let typed: Vec<_> = set.iter().filter(|(_, option)| is_typed(option)).copied().collect();
+    // What is typed outranks what a file or a variable says.
+    let auth = sign_in.auth.filter(|_| typed.is_empty() || is_typed("--auth"));
+    if let Some(kind) = auth {
+        return Ok(Some(Choice::Kind(kind, origin_of("--auth").unwrap_or(Origin::Flag))));
+    }
+    match if typed.is_empty() { &set[..] } else { &typed[..] } {
+        [] => {}
+        [(kind, option)] => return Ok(Some(Choice::Kind(*kind, origin_of(option).unwrap_or(Origin::Flag)))),
+        _ => {
+            return Err(Error::Usage {
+                message: "both --token-file and --token-command are set".to_owned(),
+                hint: Some("choose with --auth token-file or --auth token-command".to_owned()),
+            });
+        }
+    }
+    if env.token.is_some() {
+        if let Some(option) = ["--client-secret-file", "--client-certificate"].into_iter().find(|name| is_typed(name)) {
+            return Err(Error::Usage {
+                message: format!("both {option} and {} are set", environment::TOKEN),
+                hint: Some(format!("choose with --auth, or unset {}", environment::TOKEN)),
+            });
+        }
+        return Ok(Some(Choice::Token));
+    }
+    let mut automatic = AUTOMATIC.into_iter();
+    Ok(automatic.find_map(|kind| {
+        let setter = kind.setter(sign_in, &env.azure)?;
+        let is_option = setter.starts_with("--");
+        let origin = if is_option { origin_of(setter) } else { Some(Origin::Variable(setter.to_owned())) };
+        Some(Choice::Kind(kind, origin.unwrap_or(Origin::Flag)))
+    }))
+}

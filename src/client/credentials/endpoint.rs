@@ -1,0 +1,204 @@
+//! Where credentials are sent: sign-in hosts, and the machine's own endpoints for identities.
+//!
+//! Promises: a sign-in host is https or loopback; an endpoint of the machine is loopback or link-local, so that plain
+//! http never leaves this machine's network.
+
+use std::fmt;
+
+use url::Url;
+
+use crate::client::origin::{Origin, OriginError};
+
+/// Entra's host for most clouds.
+const GLOBAL: &str = "https://login.microsoftonline.com";
+
+/// The sign-in hosts of Microsoft's clouds, each with the ending of the audience of its foreign tokens.
+const CLOUDS: [(&str, &str); 4] = [
+    (GLOBAL, ""),
+    ("https://login.microsoftonline.us", "USGov"),
+    ("https://login.chinacloudapi.cn", "China"),
+    ("https://login.partner.microsoftonline.cn", "China"),
+];
+
+/// A host that gives tokens: Entra's, for one cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInHost(Origin);
+
+impl SignInHost {
+    /// The host that `AZURE_AUTHORITY_HOST` names: a URL, or a name alone, as some libraries write it.
+    ///
+    /// # Errors
+    /// If it is neither https nor loopback.
+    pub fn named(text: &str) -> Result<SignInHost, OriginError> {
+        let is_url = text.contains("://");
+        if is_url { text.parse() } else { format!("https://{text}").parse() }.map(SignInHost)
+    }
+
+    /// The origin of its requests.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.0
+    }
+
+    /// Whether it is one of Microsoft's: any other is shown before the first request.
+    #[must_use]
+    pub fn is_microsofts(&self) -> bool {
+        self.cloud().is_some()
+    }
+
+    /// The audience that a foreign token must have there.
+    #[must_use]
+    pub fn federation_audience(&self) -> String {
+        format!("api://AzureADTokenExchange{}", self.cloud().unwrap_or_default())
+    }
+
+    fn cloud(&self) -> Option<&'static str> {
+        let own = self.0.to_string();
+        CLOUDS.into_iter().find(|(host, _)| *host == own).map(|(_, ending)| ending)
+    }
+}
+
+impl Default for SignInHost {
+    fn default() -> SignInHost {
+        SignInHost::named(GLOBAL).expect("a plain https URL")
+    }
+}
+
+impl fmt::Display for SignInHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.host())
+    }
+}
+
+/// An endpoint of this machine: an origin with a path, and perhaps a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineEndpoint(Url);
+
+/// Why a URL is no endpoint of this machine. Shows only the host: a query may hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not a URL of http or https without a user.
+    #[error("it is not an http:// or https:// URL")]
+    NotAUrl,
+    /// Another machine.
+    #[error("{host} is another machine: identities are requested only from loopback and link-local addresses")]
+    OtherMachine {
+        /// Its host.
+        host: String,
+    },
+    /// Plain http, and not to this machine.
+    #[error("{host} is not reached by https")]
+    NotHttps {
+        /// Its host.
+        host: String,
+    },
+}
+
+impl MachineEndpoint {
+    /// An endpoint that gives this machine's identity.
+    ///
+    /// # Errors
+    /// If it is neither loopback nor link-local.
+    pub fn of_machine(text: &str) -> Result<MachineEndpoint, EndpointError> {
+        let url = parse(text)?;
+        if Origin::of(&url).is_local() {
+            Ok(MachineEndpoint(url))
+        } else {
+            Err(EndpointError::OtherMachine { host: host(&url) })
+        }
+    }
+
+    /// An endpoint that gives a job's identity, by https anywhere.
+    ///
+    /// # Errors
+    /// If it is neither https nor loopback.
+    pub fn of_job(text: &str) -> Result<MachineEndpoint, EndpointError> {
+        let url = parse(text)?;
+        if url.scheme() == "https" || Origin::of(&url).is_loopback() {
+            Ok(MachineEndpoint(url))
+        } else {
+            Err(EndpointError::NotHttps { host: host(&url) })
+        }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin::of(&self.0)
+    }
+
+    /// With these pairs added to its query, encoded.
+    pub(super) fn with_query(&self, pairs: &[(&str, &str)]) -> Url {
+        let mut url = self.0.clone();
+        url.query_pairs_mut().extend_pairs(pairs);
+        url
+    }
+}
+
+impl fmt::Display for MachineEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&host(&self.0))
+    }
+}
+
+fn parse(text: &str) -> Result<Url, EndpointError> {
+    let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
+    let is_plain = ["http", "https"].contains(&url.scheme()) && url.has_host();
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if is_plain && !has_user { Ok(url) } else { Err(EndpointError::NotAUrl) }
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sign_in_hosts_are_https_or_loopback() {
+        for (text, shown, audience) in [
+            ("https://login.microsoftonline.com/", "login.microsoftonline.com", "api://AzureADTokenExchange"),
+            ("login.microsoftonline.us", "login.microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+            ("https://login.chinacloudapi.cn", "login.chinacloudapi.cn", "api://AzureADTokenExchangeChina"),
+            ("https://sign-in.example", "sign-in.example", "api://AzureADTokenExchange"),
+            ("http://127.0.0.1:8080", "127.0.0.1", "api://AzureADTokenExchange"),
+        ] {
+            let host = SignInHost::named(text).expect(text);
+            assert_eq!((host.to_string(), host.federation_audience()), (shown.to_owned(), audience.to_owned()));
+            assert_eq!(host.is_microsofts(), text.contains("login."), "{text}");
+        }
+        assert_eq!(SignInHost::default().to_string(), "login.microsoftonline.com");
+        for text in ["http://login.microsoftonline.com", "https://u:p@login.example", "https://a.example/b", ""] {
+            SignInHost::named(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn machine_endpoints_are_loopback_or_link_local() {
+        for text in [
+            "http://169.254.169.254/metadata",
+            "http://localhost:40342/a?b=c",
+            "http://127.0.0.1:1",
+            "http://[fe80::1]/",
+        ] {
+            MachineEndpoint::of_machine(text).expect(text);
+        }
+        for text in ["http://10.0.0.1/msi", "https://identity.example/", "http://[2001:db8::1]/"] {
+            let error = MachineEndpoint::of_machine(text).expect_err(text);
+            assert!(matches!(error, EndpointError::OtherMachine { .. }), "{error}");
+        }
+        for text in ["169.254.169.254", "file:///etc/passwd", "http://u:p@127.0.0.1/", ""] {
+            assert_eq!(MachineEndpoint::of_machine(text).expect_err(text), EndpointError::NotAUrl);
+        }
+        MachineEndpoint::of_job("https://pipelines.example/id?x=1").expect("https");
+        let error = MachineEndpoint::of_job("http://pipelines.example/id").expect_err("not https");
+        assert_eq!(error.to_string(), "pipelines.example is not reached by https");
+    }
+
+    #[test]
+    fn query_is_kept_and_extended() {
+        let endpoint = MachineEndpoint::of_job("https://h.example/id?api-version=2.0").expect("https");
+        let url = endpoint.with_query(&[("audience", "api://AzureADTokenExchange")]);
+        assert_eq!(url.as_str(), "https://h.example/id?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchange");
+    }
+}

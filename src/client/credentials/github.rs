@@ -1,0 +1,62 @@
+//! The foreign token of a GitHub Actions job: an assertion about the job, for a sign-in host.
+//!
+//! Source: GitHub's page "`OpenID` Connect reference". The job needs `permissions: id-token: write`.
+
+use secrecy::SecretString;
+
+use super::endpoint::MachineEndpoint;
+use super::reply::{status_text, unavailable};
+use crate::client::http::HttpError;
+use crate::client::sign_in::{SignInRequest, SignInTransport};
+use crate::client::sign_in_error::SignInError;
+use crate::client::transport::Reply;
+
+/// Where a job requests its assertions.
+#[derive(Debug)]
+pub struct GithubJob {
+    endpoint: MachineEndpoint,
+    token: SecretString,
+    http: SignInTransport,
+}
+
+impl GithubJob {
+    /// `endpoint` and `token` are `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN`.
+    ///
+    /// # Errors
+    /// If https can't be set up.
+    pub fn new(endpoint: MachineEndpoint, token: SecretString) -> Result<GithubJob, HttpError> {
+        let http = SignInTransport::new(&endpoint.origin())?;
+        Ok(GithubJob { endpoint, token, http })
+    }
+
+    /// An assertion for this audience. It lives for minutes: each token needs one of its own.
+    pub(super) async fn assertion(&self, audience: &str) -> Result<SecretString, SignInError> {
+        let request = SignInRequest::get(self.endpoint.with_query(&[("audience", audience)])).secret_header(
+            "authorization",
+            "bearer ",
+            &self.token,
+        );
+        let from = self.endpoint.to_string();
+        let reply = self.http.send(request).await.map_err(|error| error.into_sign_in(&from))?;
+        if reply.status == 200
+            && let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body)
+        {
+            return Ok(answer.value);
+        }
+        Err(refusal(from, &reply))
+    }
+}
+
+/// The response of the endpoint.
+#[derive(serde::Deserialize)]
+struct Answer {
+    value: SecretString,
+}
+
+fn refusal(from: String, reply: &Reply) -> SignInError {
+    if let Some(unavailable) = unavailable(&from, reply) {
+        return unavailable;
+    }
+    let hint = "give the job `permissions: id-token: write`; the variables of an earlier job are not valid".to_owned();
+    SignInError::Refused { from, message: status_text(reply), hint: Some(hint) }
+}

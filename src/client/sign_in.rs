@@ -1,0 +1,147 @@
+//! Sign-in requests: what credentials send, and the response. They are not API requests: they take no permit.
+//!
+//! Promises: one call is one request on the wire: no retries, no redirects. It ends within [`WHOLE`], its body is bounded,
+//! and its secrets are in no error. Plain http goes only to loopback and link-local addresses, without a proxy.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::body_reader::Bounds;
+use super::http::{HttpError, client, no_response, receive};
+use super::origin::Origin;
+use super::proxy::Proxy;
+use super::sign_in_error::SignInError;
+use super::transport::{Reply, SendError};
+
+/// The longest a request can take.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// A token with every group of a large directory has tens of kilobytes.
+const BOUNDS: Bounds = Bounds { kept: 1024 * 1024, all: 4 * 1024 * 1024 };
+
+/// The headers of responses in use, in lower case.
+const HEADERS: [&str; 2] = ["retry-after", "www-authenticate"];
+
+/// A request of a credential.
+#[derive(Debug)]
+pub(super) struct SignInRequest {
+    url: Url,
+    headers: Vec<(&'static str, SecretString)>,
+    form: Option<Vec<(&'static str, SecretString)>>,
+}
+
+impl SignInRequest {
+    pub(super) fn get(url: Url) -> SignInRequest {
+        SignInRequest { url, headers: Vec::new(), form: None }
+    }
+
+    /// With a form as its body.
+    pub(super) fn post(url: Url) -> SignInRequest {
+        SignInRequest { url, headers: Vec::new(), form: Some(Vec::new()) }
+    }
+
+    pub(super) fn header(self, name: &'static str, value: &str) -> SignInRequest {
+        self.secret_header(name, value, &SecretString::default())
+    }
+
+    /// A header whose value ends with a secret.
+    pub(super) fn secret_header(mut self, name: &'static str, scheme: &str, secret: &SecretString) -> SignInRequest {
+        self.headers.push((name, format!("{scheme}{}", secret.expose_secret()).into()));
+        self
+    }
+
+    pub(super) fn field(self, name: &'static str, value: &str) -> SignInRequest {
+        self.secret_field(name, &SecretString::from(value))
+    }
+
+    pub(super) fn secret_field(mut self, name: &'static str, value: &SecretString) -> SignInRequest {
+        self.form.get_or_insert_default().push((name, value.clone()));
+        self
+    }
+}
+
+/// Sends the requests of a credential to one origin.
+#[derive(Debug)]
+pub(super) struct SignInTransport {
+    client: reqwest::Client,
+    origin: Origin,
+    proxy: Option<Proxy>,
+    /// Whether a response has arrived: then a lost connection is no wrong setting.
+    has_answered: AtomicBool,
+}
+
+impl SignInTransport {
+    /// A transport to this origin.
+    ///
+    /// # Errors
+    /// If TLS can't be set up.
+    pub(super) fn new(origin: &Origin) -> Result<SignInTransport, HttpError> {
+        let proxy = Proxy::for_origin(origin);
+        if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_supported()) {
+            return Err(HttpError::ProxyScheme(proxy.to_string()));
+        }
+        // A token is requested once an hour: no connection is kept.
+        let (client, has_answered) = (client(origin, 0)?, AtomicBool::new(false));
+        Ok(SignInTransport { client, origin: origin.clone(), proxy, has_answered })
+    }
+
+    /// Whether a response has arrived before.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// One attempt.
+    #[expect(clippy::disallowed_methods, reason = "the one place that sends sign-in requests")]
+    pub(super) async fn send(&self, request: SignInRequest) -> Result<Reply, SendError> {
+        let sent = self.prepare(request)?.send().await;
+        match sent {
+            Ok(response) => {
+                self.has_answered.store(true, Ordering::Relaxed);
+                Ok(receive(response, None, BOUNDS, |name| HEADERS.contains(&name)).await)
+            }
+            Err(error) => {
+                let lost = no_response(&error, &self.origin, self.proxy.as_ref()).await;
+                let obstacle = lost.obstacle.filter(|_| !self.has_answered());
+                Err(SendError { obstacle, ..lost })
+            }
+        }
+    }
+
+    fn prepare(&self, request: SignInRequest) -> Result<reqwest::RequestBuilder, SendError> {
+        let prepared = match &request.form {
+            None => self.client.get(request.url),
+            Some(fields) => {
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.extend_pairs(fields.iter().map(|(name, value)| (name, value.expose_secret())));
+                let body = self.client.post(request.url).body(form.finish());
+                body.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            }
+        };
+        let prepared = prepared.timeout(WHOLE).header(ACCEPT, "application/json");
+        request.headers.iter().try_fold(prepared, |prepared, (name, value)| {
+            let mut header = HeaderValue::try_from(value.expose_secret()).map_err(|_| SendError {
+                may_have_arrived: false,
+                is_reused: false,
+                obstacle: None,
+                message: format!("the value of the header {name} has a character that a header cannot hold"),
+            })?;
+            header.set_sensitive(true);
+            Ok(prepared.header(HeaderName::from_static(name), header))
+        })
+    }
+}
+
+impl SendError {
+    /// The same for a credential that asked `from`. Without an obstacle, asking again may help.
+    pub(super) fn into_sign_in(self, from: &str) -> SignInError {
+        let (from, message) = (from.to_owned(), self.message);
+        match self.obstacle {
+            Some(_) => SignInError::Refused { from, message, hint: None },
+            None => SignInError::Unavailable { from, message, retry_after: None },
+        }
+    }
+}
