@@ -11,13 +11,16 @@ use clap::Args;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
+use super::emulator_sign_in::SignInArgs;
 use super::environment::Environment;
 use super::number::number;
 use crate::check::nearest;
 use crate::cli::error::Error;
 use crate::client::TokenFile;
 use crate::contract::{self, Contract};
-use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
+use crate::emulator::{
+    self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, SIGN_IN_GRAMMAR, Settings, ThrottleForm,
+};
 use crate::model::change::IncidentId;
 use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
 
@@ -26,7 +29,7 @@ const TOKEN_FILE: &str = "Accept only the token in this file, or in BULK_TRIAGE_
 
 /// Run a local emulator of the API, with its quota and optional faults
 #[derive(Debug, Args)]
-#[command(after_long_help = GRAMMAR)]
+#[command(after_long_help = format!("{GRAMMAR}\n{SIGN_IN_GRAMMAR}"))]
 pub(super) struct EmulatorArgs {
     /// Port on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 0, value_parser = number(0, Some(u16::MAX)))]
@@ -99,11 +102,15 @@ pub(super) struct EmulatorArgs {
     /// Seed of the random latencies and faults
     #[arg(long, default_value_t = 0, value_parser = number(0_u64, None))]
     seed: u64,
+
+    #[command(flatten)]
+    sign_in: SignInArgs,
 }
 
 impl EmulatorArgs {
-    fn into_settings(self, contract: Contract, token: Option<SecretString>) -> Settings {
-        Settings {
+    fn into_settings(self, contract: Contract, token: Option<SecretString>) -> Result<Settings, Error> {
+        Ok(Settings {
+            sign_in: self.sign_in.into_settings(&contract)?,
             port: self.port,
             token,
             quota: self.quota,
@@ -124,7 +131,7 @@ impl EmulatorArgs {
             log: self.log,
             seed: self.seed,
             ..Settings::new(contract)
-        }
+        })
     }
 }
 
@@ -149,10 +156,11 @@ pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
         Some(path) => Some(TokenFile::new(path).read()?),
         None => env.token.clone(),
     };
+    let settings = args.into_settings(contract, token)?;
     super::send::runtime()?.block_on(async {
         // Before the origin is printed: its reader may send a signal immediately.
         let stopped = stop_signal().map_err(|source| Error::Io { what: "cannot listen for signals", source })?;
-        let running = emulator::start(args.into_settings(contract, token))
+        let running = emulator::start(settings)
             .await
             .map_err(|source| Error::Io { what: "cannot start the emulator", source })?;
         print(&running.origin())?;

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `undo`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `emulator_sign_in` | the sign-in options of `emulator` |
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
 //! | `settings` | every option's value and its origin |
 //! | `environment`, `target`, `plan_target`, `run_target`, `credential`, `tokens`, `destination` | what was typed and what the environment says, resolved |
@@ -22,6 +23,8 @@ mod credential;
 mod destination;
 #[cfg(feature = "emulator")]
 mod emulator;
+#[cfg(feature = "emulator")]
+mod emulator_sign_in;
 mod environment;
 pub mod error;
 pub mod exit;

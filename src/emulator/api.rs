@@ -2,9 +2,10 @@
 
 use axum::body::Bytes;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
+use super::access::Access;
 use super::filter::Query;
 use super::incidents::{COMMENTS, Store};
 use super::response::{ApiResponse, Refusal};
@@ -69,8 +70,7 @@ impl Received {
 /// The API without its quota.
 pub(super) struct Api {
     pub(super) contract: Contract,
-    /// The only accepted token; if `None`, any token is accepted.
-    pub(super) token: Option<SecretString>,
+    pub(super) access: Access,
     pub(super) store: Store,
 }
 
@@ -80,7 +80,7 @@ impl Api {
     /// # Errors
     /// If the API rejects it; then nothing changes.
     pub(super) fn execute(&mut self, request: &Received, now: Timestamp) -> Result<ApiResponse, Refusal> {
-        self.authorize(request.token.as_ref())?;
+        self.authorize(request, now)?;
         match request.call {
             Call::Update | Call::Comment => {
                 let (id, change) = self.read_update(request, now)?;
@@ -104,7 +104,7 @@ impl Api {
     /// # Errors
     /// If the API rejects it.
     pub(super) fn read_update(&self, request: &Received, now: Timestamp) -> Result<(u64, Map<String, Value>), Refusal> {
-        self.authorize(request.token.as_ref())?;
+        self.authorize(request, now)?;
         let body = request.body.as_ref();
         let body = body.ok_or_else(|| Refusal::new(413, "PayloadTooLarge", "The request body is too large."))?;
         if !request.says_json {
@@ -156,14 +156,7 @@ impl Api {
         Ok((id, self.store.read(id, now).ok_or_else(missing)?))
     }
 
-    fn authorize(&self, token: Option<&SecretString>) -> Result<(), Refusal> {
-        let refused = |message: &str| Err(Refusal::new(401, "Unauthorized", message));
-        match (token, &self.token) {
-            (None, _) => refused("The request has no bearer token."),
-            (Some(given), Some(expected)) if given.expose_secret() != expected.expose_secret() => {
-                refused("The token is not valid or has expired.")
-            }
-            _ => Ok(()),
-        }
+    fn authorize(&self, request: &Received, now: Timestamp) -> Result<(), Refusal> {
+        self.access.check(request.token.as_ref(), request.call.changes(), now)
     }
 }

@@ -3,18 +3,25 @@
 //! Promises: the same seed and the same order of requests lead to the same faults; the error for an invalid fault says
 //! what is allowed.
 
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
 
 use super::throttle::ThrottleForm;
+use super::trigger::{Arrival, Parts, Selectable, Trigger};
 use crate::contract::Contract;
 use crate::model::quota_spec::parse_duration;
 
 /// The syntax of faults, for `--help`.
 pub const GRAMMAR: &str = include_str!("faults.txt");
+
+/// The kinds of requests that `@` selects.
+pub(super) const UPDATES: &str = "updates";
+/// As [`UPDATES`].
+pub(super) const LISTS: &str = "lists";
+
+const SELECTABLE: Selectable = Selectable { kinds: &[UPDATES, LISTS], has_incidents: true };
 
 /// What happens instead of the normal response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,31 +58,7 @@ pub struct Fault {
     pub(super) kind: FaultKind,
     /// Whether the update is applied nevertheless.
     pub(super) takes_effect: bool,
-    /// From 0 to 1.
-    chance: f64,
-    /// The requests that it can affect; all if empty.
-    selectors: Vec<Selector>,
-    /// How many more requests it can affect.
-    left: u64,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Selector {
-    Requests(RangeInclusive<u64>),
-    Incident(u64),
-    Updates,
-    Lists,
-    Span(RangeInclusive<Duration>),
-}
-
-/// The properties of a request that select faults.
-pub(super) struct Arrival {
-    /// Counted from 1.
-    pub(super) number: u64,
-    pub(super) since_start: Duration,
-    pub(super) incident: Option<u64>,
-    pub(super) is_update: bool,
-    pub(super) is_list: bool,
+    trigger: Trigger,
 }
 
 /// Faults, tried in order.
@@ -90,11 +73,10 @@ impl Faults {
         dice: &mut fastrand::Rng,
         eligible: impl Fn(&FaultKind) -> bool,
     ) -> Option<&Fault> {
-        let fault = self.0.iter_mut().find(|fault| {
-            eligible(&fault.kind) && fault.left > 0 && fault.selects(arrival) && dice.f64() < fault.chance
-        })?;
-        fault.left -= 1;
-        Some(fault)
+        self.0.iter_mut().find_map(|fault| {
+            let strikes = eligible(&fault.kind) && fault.trigger.strikes(arrival, dice);
+            strikes.then_some(&*fault)
+        })
     }
 }
 
@@ -117,17 +99,6 @@ impl Fault {
         let FaultKind::Ignore(names) = &self.kind else { return None };
         names.iter().map(String::as_str).find(|name| contract.property(name).is_none())
     }
-
-    fn selects(&self, arrival: &Arrival) -> bool {
-        self.selectors.is_empty()
-            || self.selectors.iter().any(|selector| match selector {
-                Selector::Requests(numbers) => numbers.contains(&arrival.number),
-                Selector::Incident(id) => arrival.incident == Some(*id),
-                Selector::Updates => arrival.is_update,
-                Selector::Lists => arrival.is_list,
-                Selector::Span(span) => span.contains(&arrival.since_start),
-            })
-    }
 }
 
 /// Why a fault is invalid.
@@ -138,39 +109,30 @@ pub struct ParseFaultError {
     problem: String,
 }
 
+impl ParseFaultError {
+    pub(super) fn new(fault: &str, problem: String) -> ParseFaultError {
+        ParseFaultError { fault: fault.to_owned(), problem }
+    }
+}
+
 impl FromStr for Fault {
     type Err = ParseFaultError;
 
     fn from_str(text: &str) -> Result<Fault, ParseFaultError> {
         let text = text.trim();
-        parse(text).map_err(|problem| ParseFaultError { fault: text.to_owned(), problem })
+        parse(text).map_err(|problem| ParseFaultError::new(text, problem))
     }
 }
 
 /// Parses `NAME[:CHANCE%][@WHERE][*TIMES][=DETAIL]` from its end.
 fn parse(text: &str) -> Result<Fault, String> {
-    let (rest, detail) = split(text, '=');
-    let (rest, times) = split(rest, '*');
-    let (rest, selectors) = split(rest, '@');
-    let (name, chance) = split(rest, ':');
-
-    let selectors = selectors.map_or(Ok(Vec::new()), |list| list.split(',').map(parse_selector).collect())?;
-    let chance = chance.map_or(Ok(1.0), parse_chance)?;
-    let left = match times.map(|times| (times, times.parse())) {
-        None => u64::MAX,
-        Some((_, Ok(times))) if times > 0 => times,
-        Some((times, _)) => return Err(format!("`*{times}` is not a number of times: enter `*1` or more")),
-    };
-    let (name, effect) = match (name.strip_suffix("-after"), name.strip_suffix("-before")) {
+    let parts = Parts::parse(text, &SELECTABLE)?;
+    let (name, effect) = match (parts.name.strip_suffix("-after"), parts.name.strip_suffix("-before")) {
         (Some(name), _) => (name, Some(true)),
         (_, Some(name)) => (name, Some(false)),
-        _ => (name, None),
+        _ => (parts.name, None),
     };
-    let misplaced = detail.is_some_and(|detail| detail.contains([':', '@', '*']));
-    let kind = parse_kind(name, detail).map_err(|problem| {
-        let hint = if misplaced { "; `=DETAIL` comes last, after `:CHANCE%`, `@WHERE` and `*TIMES`" } else { "" };
-        problem + hint
-    })?;
+    let kind = parse_kind(name, parts.detail).map_err(|problem| problem + parts.hint())?;
     let takes_effect_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
     if effect.is_some() && matches!(kind, FaultKind::Ignore(_)) {
         return Err("enter `ignore`, or list the properties to ignore, such as `ignore=status+tags`".to_owned());
@@ -179,7 +141,7 @@ fn parse(text: &str) -> Result<Fault, String> {
         return Err("a service that is down applies no update: enter `down` or `cut-after`".to_owned());
     }
     let takes_effect = effect.unwrap_or(takes_effect_by_default);
-    Ok(Fault { text: text.to_owned(), kind, takes_effect, chance, selectors, left })
+    Ok(Fault { text: text.to_owned(), kind, takes_effect, trigger: parts.trigger })
 }
 
 fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
@@ -247,44 +209,6 @@ fn parse_throttle(detail: &str) -> Result<FaultKind, String> {
     Ok(FaultKind::Throttle { form, wait })
 }
 
-fn parse_chance(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-    let chance = percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0);
-    chance.ok_or_else(|| format!("`:{text}` is not a chance: enter a percentage, such as `:5%`"))
-}
-
-fn parse_selector(text: &str) -> Result<Selector, String> {
-    let wrong = || {
-        format!(
-            "`@{text}` selects no requests: enter request numbers (`3`, `7-9`, `20-`), an incident (`#1042`), \
-             `updates`, `lists`, or a period (`5s-15s`)"
-        )
-    };
-    match text {
-        "updates" => return Ok(Selector::Updates),
-        "lists" => return Ok(Selector::Lists),
-        _ => {}
-    }
-    if let Some(id) = text.strip_prefix('#') {
-        return id.parse().map(Selector::Incident).map_err(|_| wrong());
-    }
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let requests = || Some(from.parse().ok()?..=if to.is_empty() { u64::MAX } else { to.parse().ok()? });
-    let span = || {
-        let to = if to.is_empty() { Duration::MAX } else { parse_duration(to).ok()? };
-        Some(parse_duration(from).ok()?..=to)
-    };
-    let selector = requests()
-        .filter(|numbers| *numbers.start() > 0 && !numbers.is_empty())
-        .map(Selector::Requests)
-        .or_else(|| span().filter(|span| span.start() < span.end()).map(Selector::Span));
-    selector.ok_or_else(wrong)
-}
-
-fn split(text: &str, separator: char) -> (&str, Option<&str>) {
-    text.split_once(separator).map_or((text, None), |(before, after)| (before, Some(after)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,13 +223,11 @@ mod tests {
         let mut dice = fastrand::Rng::with_seed(7);
         let mut is_struck = |number: &u64| {
             let since_start = Duration::from_secs(*number);
-            let arrival = Arrival {
-                number: *number,
-                since_start,
-                incident: Some(1_000 + *number % 3),
-                is_update: number.is_multiple_of(2),
-                is_list: number % 10 == 4,
+            let kind = match number % 10 {
+                4 => Some(LISTS),
+                digit => digit.is_multiple_of(2).then_some(UPDATES),
             };
+            let arrival = Arrival { number: *number, since_start, incident: Some(1_000 + *number % 3), kind };
             faults.draw(&arrival, &mut dice, |_| true).is_some()
         };
         (1..=requests).filter(|number| is_struck(number)).collect()
@@ -318,7 +240,7 @@ mod tests {
         assert_eq!(struck("cut-after@#1001*2", 20), [1, 4]);
         assert_eq!(struck("down@5s-7s", 20), [5, 6, 7]);
         assert_eq!(struck("stall*3", 20), [1, 2, 3]);
-        assert_eq!(struck("503-after@updates*3", 20), [2, 4, 6]);
+        assert_eq!(struck("503-after@updates*3", 20), [2, 6, 8]);
         assert_eq!(struck("500@lists", 20), [4, 14]);
         assert_eq!(struck("stall:0%", 20), [0; 0]);
         assert_eq!(struck("stall:100%@2*1", 20), [2]);

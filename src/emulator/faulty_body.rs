@@ -55,11 +55,9 @@ pub(super) fn slow(text: String, pause: Duration, clock: Clock) -> Body {
     Body::from_stream(stream::unfold(Bytes::from(text), next_byte))
 }
 
-/// The beginning of an incident, alone or on a page of a list, with an endless member.
-pub(super) fn endless(is_list: bool) -> Body {
+/// A text that begins with a member, whose value is endless.
+pub(super) fn endless(start: &'static str) -> Body {
     static MORE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
-    let start =
-        if is_list { r#"{"value":[{"incidentId":1,"incidentName":""# } else { r#"{"incidentId":1,"incidentName":""# };
     let parts = iter::once(start.as_bytes()).chain(iter::repeat(&MORE[..]));
     Body::from_stream(stream::iter(parts.map(|part| Ok::<_, Infallible>(Bytes::from_static(part)))))
 }

@@ -2,18 +2,21 @@
 //! newcomers use the same one.
 //!
 //! The path of a request: `server` reads it from the connection and delays it by its latency. `service` then decides
-//! everything under one lock, at one moment: it counts the request (`windows`), picks a fault (`faults`), calls the `api`
-//! (with its `rules`, the `filter` of a list, and the `incidents`), creates the response (`response`, `throttle`), and
-//! writes a log line (`request_log`). `habits` is the undocumented behavior. After another delay, `server` sends the
-//! response, or what the fault leaves of it (`faulty_body`).
+//! everything under one lock, at one moment: it counts the request (`windows`), picks a fault (`faults`, `trigger`), calls
+//! the `api` (with `access`, its `rules`, the `filter` of a list, and the `incidents`), creates the response (`response`,
+//! `throttle`), and writes a log line (`request_log`). `habits` is the undocumented behavior. After another delay, `server`
+//! sends the response, or what the fault leaves of it (`faulty_body`). Requests to the services that issue tokens go to
+//! `sign_in` instead.
 //!
 //! Paths, members and query names are written out here, from the API's documentation: tests would otherwise check the
 //! client against itself. Only the rules for the values of an update come from the contract, because a user's contract
 //! can add values.
 //!
 //! Promises: windows slide and are exact, and share no code with the client's quota; every request that arrives is
-//! counted, even if it is rejected, and logged before its response is sent; no token is printed or logged.
+//! counted, even if it is rejected, and logged before its response is sent; no token is printed or logged. Sign-in requests
+//! are not requests to the API.
 
+mod access;
 mod api;
 mod faults;
 mod faulty_body;
@@ -26,7 +29,9 @@ mod rules;
 mod server;
 mod service;
 mod settings;
+mod sign_in;
 mod throttle;
+mod trigger;
 mod windows;
 
 pub use faults::{Fault, Faults, GRAMMAR, ParseFaultError};
@@ -34,4 +39,8 @@ pub use habits::{CommentForm, DateHeader, Habits, UnknownCommentForm};
 pub use incidents::{Incidents, ParseIncidentsError};
 pub use server::{Running, start};
 pub use settings::Settings;
+pub use sign_in::{
+    Endpoint, GITHUB_ISSUER, GITHUB_SUBJECT, IDENTITY_CLIENT_ID, SIGN_IN_GRAMMAR, SignIn, SignInFault, SignInRequest,
+    TENANT_ID,
+};
 pub use throttle::ThrottleForm;

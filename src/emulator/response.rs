@@ -1,7 +1,29 @@
-//! Responses before a fault changes them: status, headers, body; and the API's error format.
+//! Responses before a fault changes them: status, headers, body; the API's error format; and how a response is sent.
+
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+
+/// How a response is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Whole,
+    Half,
+    Slow(Duration),
+    /// This text, with an endless string after it.
+    Endless(&'static str),
+    Gzip,
+    Deflate,
+    /// After a byte order mark.
+    Marked,
+    /// Whole, after this time.
+    Late(Duration),
+    /// Not at all: the connection is closed.
+    Cut,
+    /// Not at all: the connection stays open.
+    Stall,
+}
 
 /// A complete response, before a fault changes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,4 +99,10 @@ pub(super) fn html_page(title: &str, text: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>\n"
     )
+}
+
+/// A new tracking ID.
+pub(super) fn new_id(dice: &mut fastrand::Rng) -> String {
+    let id = format!("{:032x}", dice.u128(..));
+    format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..])
 }

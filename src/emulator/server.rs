@@ -28,8 +28,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::api::{Call, Received};
 use super::faulty_body;
 use super::habits::DateHeader;
-use super::service::{Decision, Delivery, Service};
+use super::response::Delivery;
+use super::service::{Decision, Service};
 use super::settings::Settings;
+use super::sign_in::SignInRequest;
 use crate::clock::{BootTime, Clock};
 use crate::model::change::IncidentId;
 
@@ -66,6 +68,18 @@ impl Running {
     #[must_use]
     pub fn throttled(&self) -> u64 {
         self.wire.service().counters().throttled
+    }
+
+    /// The sign-in requests so far, with all that they contain.
+    #[must_use]
+    pub fn sign_in_requests(&self) -> Vec<SignInRequest> {
+        self.wire.service().sign_in_requests()
+    }
+
+    /// The tokens, assertions and keys that the sign-in endpoints have issued so far.
+    #[must_use]
+    pub fn issued_secrets(&self) -> Vec<SecretString> {
+        self.wire.service().issued_secrets()
     }
 
     /// An incident as the API would show it; needs no request.
@@ -181,6 +195,12 @@ async fn serve(stream: TcpStream, router: Router, max_requests: Option<u64>, mut
     }
 }
 
+/// A whole request.
+enum Incoming {
+    Api(Received),
+    SignIn(SignInRequest),
+}
+
 /// Marks a response that is not sent: the connection is closed instead.
 #[derive(Clone)]
 struct Cut;
@@ -197,7 +217,11 @@ struct Wire {
 impl Wire {
     /// Handles one request.
     async fn respond(self: Arc<Wire>, call: Call, request: Request) -> Response {
-        let received = receive(call, request).await;
+        let received = if self.service().is_sign_in(request.uri().path()) {
+            Incoming::SignIn(receive_sign_in(request).await)
+        } else {
+            Incoming::Api(receive(call, request).await)
+        };
         let (arrival, departure) = self.draw_latency();
         let wire = Arc::clone(&self);
         let deciding = tokio::spawn(async move {
@@ -205,7 +229,10 @@ impl Wire {
             let mut service = wire.service();
             // Read under the lock, so that the times in the log never decrease.
             let now = wire.clock.now();
-            service.decide(&received, now)
+            match received {
+                Incoming::Api(received) => service.decide(&received, now),
+                Incoming::SignIn(request) => service.decide_sign_in(request, now),
+            }
         });
         match deciding.await {
             Ok(Ok(decision)) => {
@@ -241,12 +268,16 @@ impl Wire {
         let has_length = matches!(delivery, Delivery::Half | Delivery::Slow(_));
         let body = match delivery {
             Delivery::Whole => Body::from(response.body),
+            Delivery::Late(delay) => {
+                self.clock.sleep_until(self.clock.now().boot + delay).await;
+                Body::from(response.body)
+            }
             Delivery::Gzip => Body::from(faulty_body::gzip(&response.body)),
             Delivery::Deflate => Body::from(faulty_body::deflate(&response.body)),
             Delivery::Marked => Body::from(format!("\u{feff}{}", response.body)),
             Delivery::Half => faulty_body::half(response.body),
             Delivery::Slow(pause) => faulty_body::slow(response.body, pause, self.clock.clone()),
-            Delivery::Endless { is_list } => faulty_body::endless(is_list),
+            Delivery::Endless(start) => faulty_body::endless(start),
             Delivery::Cut => return cut(),
             // Until the client gives up, or the server is stopped.
             Delivery::Stall => std::future::pending().await,
@@ -289,6 +320,13 @@ async fn receive(call: Call, request: Request) -> Received {
     }
 }
 
+/// Reads a whole sign-in request; a body over the limit counts as empty.
+async fn receive_sign_in(request: Request) -> SignInRequest {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
+    SignInRequest::new(&parts, &body)
+}
+
 fn cut() -> Response {
     let mut response = Response::new(Body::empty());
     response.extensions_mut().insert(Cut);
@@ -298,8 +336,9 @@ fn cut() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::Fault;
     use crate::emulator::rules::tests::classic;
+    use crate::emulator::{Endpoint, Fault, SignIn};
+    use secrecy::ExposeSecret as _;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     async fn server(faults: &[&str]) -> Running {
@@ -388,6 +427,38 @@ mod tests {
                 "{line}: {response}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn sign_in_shares_port_but_not_counters() {
+        let sign_in = SignIn::new(Duration::from_hours(1));
+        let running =
+            start(Settings { sign_in: Some(sign_in), ..Settings::new(classic()) }).await.expect("a free port");
+        let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://api.security.microsoft.com";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nMetadata: true\r\n{CLOSE}\r\n");
+        let response = exchange(&running, &request, u64::MAX).await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+        let token = running.issued_secrets().pop().expect("a token");
+        assert!(response.contains(token.expose_secret()));
+        let update = update(5, CLOSE).replace("Bearer any", &format!("Bearer {}", token.expose_secret()));
+        assert!(exchange(&running, &update, u64::MAX).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        let kept = running.sign_in_requests();
+        assert_eq!((kept.len(), kept[0].endpoint, kept[0].header("metadata")), (1, Endpoint::Imds, Some("true")));
+        assert_eq!(kept[0].status, Some(200));
+        assert_eq!(running.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn sign_in_faults_cut_and_delay() {
+        let mut sign_in = SignIn::new(Duration::from_hours(1));
+        sign_in.faults = ["drop@1", "slow@2=1ms", "huge@3"].map(|fault| fault.parse().expect("a fault")).into();
+        let running =
+            start(Settings { sign_in: Some(sign_in), ..Settings::new(classic()) }).await.expect("a free port");
+        let request = format!("GET /elsewhere HTTP/1.1\r\nHost: localhost\r\n{CLOSE}\r\n");
+        assert_eq!(exchange(&running, &request, u64::MAX).await, "");
+        assert!(exchange(&running, &request, u64::MAX).await.starts_with("HTTP/1.1 404 "));
+        let enough = 1024 * 1024;
+        assert_eq!(exchange(&running, &request, enough).await.len() as u64, enough);
     }
 
     #[tokio::test]

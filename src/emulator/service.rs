@@ -5,38 +5,28 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+use super::access::Access;
 use super::api::{Api, Call, Received};
-use super::faults::{Arrival, Fault, FaultKind, Faults};
+use super::faults::{Fault, FaultKind, Faults, LISTS, UPDATES};
 use super::incidents::Store;
 use super::request_log::{Line, RequestLog, Status};
-use super::response::{ApiResponse, Refusal, html_page};
+use super::response::{ApiResponse, Delivery, Refusal, html_page, new_id};
 use super::settings::Settings;
+use super::sign_in::{SignInRequest, SignInService};
 use super::throttle::ThrottleForm;
+use super::trigger::Arrival;
 use super::windows::Windows;
 use crate::clock::{BootTime, Now, micros};
 use crate::model::change::IncidentId;
 use crate::model::quota_spec::Window;
 
-/// How a response is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
-    Whole,
-    Half,
-    Slow(Duration),
-    Endless {
-        is_list: bool,
-    },
-    Gzip,
-    Deflate,
-    /// After a byte order mark.
-    Marked,
-    /// Not at all: the connection is closed.
-    Cut,
-    /// Not at all: the connection stays open.
-    Stall,
-}
+/// The beginning of an endless incident.
+const INCIDENT: &str = r#"{"incidentId":1,"incidentName":""#;
+/// The beginning of an endless list.
+const LIST: &str = r#"{"value":[{"incidentId":1,"incidentName":""#;
 
 /// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +38,7 @@ pub(super) struct Counters {
 /// The state of the service.
 pub(super) struct Service {
     api: Api,
+    sign_in: Option<SignInService>,
     /// The default format of a 429.
     form: ThrottleForm,
     /// The waiting time of a 429 that states none.
@@ -96,7 +87,12 @@ impl Service {
     /// If the log can't be opened.
     pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
         let Settings { contract, token, quota, incidents, merged, titles, incident_size, faults, .. } = settings;
-        let Settings { habits, throttle_form, log, seed, .. } = settings;
+        let Settings { habits, throttle_form, log, seed, sign_in, .. } = settings;
+        let access = match (&sign_in, token) {
+            (Some(_), _) => Access::Issued(Vec::new()),
+            (None, Some(token)) => Access::Only(token),
+            (None, None) => Access::Any,
+        };
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
         let late = habits.late;
@@ -105,7 +101,8 @@ impl Service {
         Ok(Service {
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
-            api: Api { contract, token, store },
+            api: Api { contract, access, store },
+            sign_in: sign_in.map(|settings| SignInService::new(settings, seed, now)).transpose()?,
             form: throttle_form,
             faults,
             late,
@@ -151,9 +148,15 @@ impl Service {
             number: self.counters.requests,
             since_start: now.boot.since(self.start),
             incident: incident.map(IncidentId::get),
-            is_update: request.call.changes(),
-            is_list: request.call == Call::List,
+            kind: match request.call {
+                Call::List => Some(LISTS),
+                call => call.changes().then_some(UPDATES),
+            },
         };
+        let revokes = self.sign_in.as_ref().is_some_and(|sign_in| sign_in.revokes_at(arrival.number));
+        if let Some(token) = request.token.as_ref().filter(|_| revokes) {
+            self.api.access.revoke(token);
+        }
         let down = |kind: &FaultKind| *kind == FaultKind::Down;
         let mut fault = self.faults.draw(&arrival, &mut self.dice, down).cloned();
         // A service that is down counts nothing; otherwise every request counts, even if a fault follows.
@@ -169,6 +172,37 @@ impl Service {
         self.counters.throttled += u64::from(decision.response.status == 429);
         self.write(request, &arrival, now, fault.as_ref(), &decision)?;
         Ok(decision)
+    }
+
+    /// Whether a request to this path is for the sign-in endpoints.
+    pub(super) fn is_sign_in(&self, path: &str) -> bool {
+        self.sign_in.is_some() && path != "/api" && !path.starts_with("/api/")
+    }
+
+    /// Decides a sign-in request that arrives `now`.
+    ///
+    /// # Errors
+    /// If the log or a key file can't be written.
+    pub(super) fn decide_sign_in(&mut self, request: SignInRequest, now: Now) -> io::Result<Decision> {
+        let Some(sign_in) = &mut self.sign_in else {
+            return Ok(Refusal::of_status(404).response(&self.tracking()).into());
+        };
+        let answer = sign_in.decide(request, now)?;
+        if let Some(token) = answer.token {
+            self.api.access.add(token);
+        }
+        Ok(Decision { delivery: answer.delivery, ..answer.response.into() })
+    }
+
+    /// The sign-in requests so far.
+    pub(super) fn sign_in_requests(&self) -> Vec<SignInRequest> {
+        self.sign_in.as_ref().map(|sign_in| sign_in.requests().to_vec()).unwrap_or_default()
+    }
+
+    /// The tokens, assertions and keys that the sign-in endpoints have issued.
+    pub(super) fn issued_secrets(&self) -> Vec<SecretString> {
+        let others = self.sign_in.iter().flat_map(SignInService::secrets);
+        self.api.access.issued().chain(others).cloned().collect()
     }
 
     /// Executes a request without a fault.
@@ -233,7 +267,7 @@ impl Service {
             FaultKind::Stall => delivered(Delivery::Stall),
             FaultKind::CutHalf => delivered(Delivery::Half),
             FaultKind::Slow(pause) => delivered(Delivery::Slow(*pause)),
-            FaultKind::Huge => delivered(Delivery::Endless { is_list: request.call == Call::List }),
+            FaultKind::Huge => delivered(Delivery::Endless(if request.call == Call::List { LIST } else { INCIDENT })),
             FaultKind::Gzip => delivered(Delivery::Gzip),
             FaultKind::Deflate => delivered(Delivery::Deflate),
             FaultKind::Bom => delivered(Delivery::Marked),
@@ -281,8 +315,7 @@ impl Service {
 
     /// A new tracking ID, which an error body contains for support.
     fn tracking(&mut self) -> String {
-        let id = format!("{:032x}", self.dice.u128(..));
-        format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..])
+        new_id(&mut self.dice)
     }
 }
 
@@ -297,9 +330,9 @@ fn without(request: &Received, names: &[String]) -> Option<Received> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::emulator::SignIn;
     use crate::emulator::rules::tests::classic;
     use axum::body::Bytes;
-    use secrecy::SecretString;
     use serde_json::json;
 
     const START: Now = Now { boot: BootTime(5_000_000), wall: Timestamp::UNIX_EPOCH };
@@ -416,7 +449,7 @@ mod tests {
             ("stall-after", 200, Delivery::Stall, true),
             ("cut-half", 200, Delivery::Half, true),
             ("slow=1s", 200, Delivery::Slow(Duration::from_secs(1)), true),
-            ("huge", 200, Delivery::Endless { is_list: false }, true),
+            ("huge", 200, Delivery::Endless(INCIDENT), true),
             ("201-after", 201, Delivery::Whole, true),
             ("204-after", 204, Delivery::Whole, true),
             ("gzip-after", 200, Delivery::Gzip, true),
@@ -462,6 +495,66 @@ mod tests {
         let statuses: Vec<_> = (0..7).map(|_| decide(&mut service, &comment(1), 0)).collect();
         assert!(statuses[..5].iter().all(|decision| decision.delivery == Delivery::Cut));
         assert_eq!([statuses[5].response.status, statuses[6].response.status], [200, 429]);
+    }
+
+    /// Signs in by IMDS, whose request is the shortest.
+    fn sign_in(service: &mut Service, millis: u64) -> SecretString {
+        let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://api.security.microsoft.com";
+        let request = http::Request::get(path).header("metadata", "true").body(()).expect("a request");
+        let request = SignInRequest::new(&request.into_parts().0, &Bytes::new());
+        let body = service.decide_sign_in(request, at(millis)).expect("there is no log to fail").response.body;
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        body["access_token"].as_str().expect("a token").to_owned().into()
+    }
+
+    #[test]
+    fn only_issued_tokens_are_accepted_until_expiry() {
+        let mut service = service(&[], |settings| settings.sign_in = Some(SignIn::new(Duration::from_secs(6))));
+        assert!(service.is_sign_in("/msi/token") && !service.is_sign_in("/api/incidents"));
+        assert_eq!(decide(&mut service, &comment(1), 0).response.status, 401);
+        let first = Received { token: Some(sign_in(&mut service, 500)), ..comment(1) };
+        for (millis, status) in [(500, 200), (6_499, 200), (6_500, 401)] {
+            assert_eq!(decide(&mut service, &first, millis).response.status, status, "{millis}");
+        }
+        let second = Received { token: Some(sign_in(&mut service, 6_500)), ..comment(1) };
+        assert_eq!(decide(&mut service, &second, 6_501).response.status, 200);
+        assert_eq!(service.counters().requests, 5, "sign-in requests are not counted");
+        assert_eq!((service.sign_in_requests().len(), service.issued_secrets().len()), (2, 2));
+    }
+
+    #[test]
+    fn revoked_token_stays_refused() {
+        let mut service = service(&[], |settings| {
+            settings.sign_in = Some(SignIn { revoked_at: vec![2], ..SignIn::new(Duration::from_hours(1)) });
+        });
+        let (first, second) = (sign_in(&mut service, 0), sign_in(&mut service, 0));
+        let statuses = [&first, &first, &first, &second].map(|token| {
+            let request = Received { token: Some(token.clone()), ..comment(1) };
+            decide(&mut service, &request, 0).response.status
+        });
+        assert_eq!(statuses, [200, 401, 401, 200]);
+    }
+
+    #[test]
+    fn token_without_audience_or_roles_is_refused() {
+        let read = request(Call::Read, "/api/incidents/1", "");
+        for (fault, roles, update, of_read) in [
+            ("wrong-audience", "Incident.ReadWrite.All", 401, 401),
+            ("no-roles", "Incident.ReadWrite.All", 403, 403),
+            ("slow", "Incident.Read.All", 403, 200),
+            ("slow", "Incident.ReadWrite.All", 200, 200),
+        ] {
+            let mut service = service(&[], |settings| {
+                let faults = vec![fault.parse().expect("a fault")];
+                let roles = vec![roles.to_owned()];
+                settings.sign_in = Some(SignIn { roles, faults, ..SignIn::new(Duration::from_hours(1)) });
+            });
+            let token = Some(sign_in(&mut service, 0));
+            for (request, status) in [(comment(1), update), (read.clone(), of_read)] {
+                let request = Received { token: token.clone(), ..request };
+                assert_eq!(decide(&mut service, &request, 0).response.status, status, "{fault} {roles}");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::faults::Faults;
 use super::habits::Habits;
 use super::incidents::Incidents;
+use super::sign_in::SignIn;
 use super::throttle::ThrottleForm;
 use crate::contract::Contract;
 use crate::model::quota_spec::Quota;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub port: u16,
     /// The bearer token; if `None`, any that is not empty is accepted.
     pub token: Option<SecretString>,
+    /// The sign-in endpoints. With them, only tokens that they issued are accepted.
+    pub sign_in: Option<SignIn>,
     /// The quota, instead of the contract's.
     pub quota: Option<Quota>,
     /// The range of the round-trip latency. It is drawn for each request and divided at random between request and
@@ -58,6 +61,7 @@ impl Settings {
             contract,
             port: 0,
             token: None,
+            sign_in: None,
             quota: None,
             latency: Duration::ZERO..=Duration::ZERO,
             incidents: Incidents::every(),

@@ -414,6 +414,9 @@ fn refused_output_paths() {
         story.run(&format!("run a.csv --yes --log-file {path}"));
     }
     story.run("emulator --log -").run("emulator --log dir.csv").run("emulator --log link.csv");
+    story.run("emulator --sign-in 1h --sign-in-log -").run("emulator --sign-in-log log.txt");
+    story.run("emulator --sign-in 1h --sign-in-certificate a.csv");
+    story.run("emulator --sign-in 1h --sign-in-secret-file missing");
     story.is("error-outputs");
     assert_nothing_was_sent(&program);
 }

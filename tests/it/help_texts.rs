@@ -105,6 +105,8 @@ fn no_arguments_version_and_unknown_words() {
         "emulator --fault ignore=statsu",
         "emulator --comments upside-down",
         "emulator --throttle-form none",
+        "emulator --sign-in 1ms",
+        "emulator --sign-in-fault nonsense",
         "run a.csv --limit x --format json",
     ];
     let texts: Vec<String> = lines.iter().map(|line| told(&program, line, WIDTH)).collect();
