@@ -50,13 +50,14 @@ impl PreviewBuilder<'_> {
         let stop_after = self.send.and_then(|send| send.stop_after);
         let previewed = run.preview(&PreviewOptions { remember, concurrency, stop_after })?;
         let imported = &run.imported;
+        let tokens = self.target.tokens.as_ref().filter(|tokens| !tokens.renews_itself());
         Ok(Preview {
             target: self.target.shown(),
             contract: self.target.contract_if_not_built_in(),
             input: self.input.name().into_owned(),
             notes: notes(imported.kind, imported.all, imported.skipped),
             doubtful: self.doubtful(&previewed.counts.sets),
-            token_expires: self.target.tokens.as_ref().and_then(|tokens| tokens.claims().expires),
+            token_expires: tokens.and_then(|tokens| tokens.claims().expires),
             finish: self.finish(run, previewed.earlier.as_ref())?,
             first_requests: Vec::new(),
             run: previewed,

@@ -268,6 +268,13 @@ impl TokenCache {
         self.shared.source.as_ref().map_or_else(|| "BULK_TRIAGE_TOKEN".to_owned(), |source| source.tokens.name())
     }
 
+    /// Whether a token that expires during a run is replaced without anybody's help.
+    #[must_use]
+    pub fn renews_itself(&self) -> bool {
+        let supply = self.shared.source.as_ref().map(|source| source.tokens.supply());
+        matches!(supply, Some(Supply::Issuer { .. }))
+    }
+
     /// Whether the source may provide another token.
     #[must_use]
     pub fn can_be_renewed(&self) -> bool {
@@ -747,6 +754,122 @@ mod tests {
         changes.mark_unchanged();
         assert!(place.refused(&tokens, 0, "no"));
         assert_eq!(place.token(&tokens).await.as_deref(), Ok("the-second-token"));
+    }
+
+    /// A server that gives tokens: what it replies, in this order, and then the last reply again and again.
+    #[derive(Clone, Debug)]
+    struct Issuer(Arc<(Mutex<Vec<Reply>>, AtomicUsize)>);
+
+    #[derive(Clone, Copy, Debug)]
+    enum Reply {
+        /// A token that lives for this many seconds.
+        Token(&'static str, i64),
+        /// It can't serve one, and may ask to wait for this many seconds.
+        Busy(Option<u64>),
+        Refused,
+    }
+
+    impl Issuer {
+        fn new(replies: &[Reply]) -> Issuer {
+            Issuer(Arc::new((Mutex::new(replies.iter().rev().copied().collect()), AtomicUsize::new(0))))
+        }
+
+        fn asked(&self) -> usize {
+            self.0.1.load(Ordering::Relaxed)
+        }
+    }
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    impl TokenSource for Issuer {
+        fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+            self.0.1.fetch_add(1, Ordering::Relaxed);
+            let mut replies = self.0.0.lock().expect("no panic");
+            let last = *replies.last().expect("a reply");
+            if replies.len() > 1 {
+                replies.pop();
+            }
+            let (from, message) = ("login.example".to_owned(), "no".to_owned());
+            let found = match last {
+                Reply::Token(text, seconds) => {
+                    let start: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
+                    let expires = Some(start + SignedDuration::from_secs(seconds));
+                    Ok(Token { text: SecretString::from(text), expires, refresh: None })
+                }
+                Reply::Busy(after) => {
+                    let retry_after = after.map(Duration::from_secs);
+                    Err(SignInError::Unavailable { from, message, retry_after }.into())
+                }
+                Reply::Refused => Err(SignInError::Refused { from, message, hint: None }.into()),
+            };
+            Box::pin(std::future::ready(found))
+        }
+
+        fn name(&self) -> String {
+            "login.example".to_owned()
+        }
+
+        fn supply(&self) -> Supply {
+            Supply::Issuer { patience: PATIENCE }
+        }
+    }
+
+    fn ten_o_clock() -> Clock {
+        let wall = "2026-11-24T10:00:00Z".parse().expect("a time");
+        Clock::simulated(Now { boot: BootTime(0), wall }, "boot")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn busy_issuer_is_asked_again_within_patience() {
+        let token = Reply::Token("opaque", 3_600);
+        for (replies, seconds, asked) in [
+            (&[Reply::Busy(None), token][..], 1, 2),
+            (&[Reply::Busy(None), Reply::Busy(None), Reply::Busy(None), token][..], 7, 4),
+            (&[Reply::Busy(Some(20)), token][..], 20, 2),
+        ] {
+            let (issuer, clock) = (Issuer::new(replies), ten_o_clock());
+            TokenCache::open(issuer.clone(), clock.clone()).await.expect("a token at last");
+            assert_eq!((clock.now().boot, issuer.asked()), (BootTime(seconds * 1_000_000), asked), "{replies:?}");
+        }
+        for (reply, seconds, asked) in
+            [(Reply::Busy(None), 60, 7), (Reply::Busy(Some(3_600)), 60, 2), (Reply::Refused, 0, 1)]
+        {
+            let (issuer, clock) = (Issuer::new(&[reply]), ten_o_clock());
+            let error = TokenCache::open(issuer.clone(), clock.clone()).await.expect_err("no token");
+            assert_eq!(error.is_temporary(), seconds > 0);
+            assert_eq!((clock.now().boot, issuer.asked()), (BootTime(seconds * 1_000_000), asked), "{reply:?}");
+        }
+    }
+
+    /// An hour's token is renewed five minutes before, by one request; while the issuer is down, the valid one is used.
+    #[tokio::test(start_paused = true)]
+    async fn issuer_that_is_down_delays_nothing() {
+        let (first, second) = (Reply::Token("first", 3_600), Reply::Token("second", 7_200));
+        let busy = [Reply::Busy(None); 12];
+        let (issuer, clock) = (Issuer::new(&[&[first][..], &busy, &[second]].concat()), ten_o_clock());
+        let tokens = TokenCache::open(issuer.clone(), clock.clone()).await.expect("a token");
+        for second in 0..3_600 {
+            let (token, _) = tokens.token(&clock).await.expect("valid");
+            let renewed = second > 3_300 + 120;
+            assert_eq!(token.expose_secret(), if renewed { "second" } else { "first" }, "{second}");
+            assert_eq!(clock.now().boot, BootTime(second * 1_000_000), "nothing waits");
+            clock.sleep_until(BootTime((second + 1) * 1_000_000)).await;
+        }
+        assert_eq!(issuer.asked(), 14, "every ten seconds");
+    }
+
+    /// A metadata service returns the token that it keeps.
+    #[tokio::test(start_paused = true)]
+    async fn refused_token_of_issuer_is_replaced_at_once() {
+        let replies = [Reply::Token("first", 3_600), Reply::Token("second", 7_200)];
+        let (issuer, clock) = (Issuer::new(&replies), ten_o_clock());
+        let tokens = TokenCache::open(issuer.clone(), clock.clone()).await.expect("a token");
+        assert!(tokens.renews_itself() && tokens.refused(0, "no", clock.now()));
+        assert_eq!(tokens.token(&clock).await.expect("another").0.expose_secret(), "second");
+        assert!(tokens.refused(1, "no", clock.now()));
+        // By its claims it is valid, so it is tried once more.
+        assert_eq!(tokens.token(&clock).await.expect("the same").0.expose_secret(), "second");
+        assert_eq!((clock.now().boot, issuer.asked()), (BootTime(0), 3));
     }
 
     #[test]

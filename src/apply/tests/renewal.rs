@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
 use crate::apply::{Completion, StopReason};
-use crate::client::{BoxFuture, Token, TokenCache, TokenError, TokenSource, TokenTextError};
+use crate::client::{BoxFuture, SignInError, Supply, Token, TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
 use crate::model::change::Change;
 
@@ -72,6 +72,50 @@ async fn token_five_seconds_late_costs_only_time() {
             let message = "the token file has no new token; the old one expired at 10:00 UTC".to_owned();
             assert_eq!(ends.completion, Completion::Stopped(StopReason::NotRenewed { message }), "{by}");
             assert_eq!((ends.requests.calls, left, stage.now()), (20, 20, 7_000), "{by}");
+        }
+    }
+}
+
+/// A server whose first token expires after 2 s, and that is down then, for `by` milliseconds.
+#[derive(Debug)]
+struct Down(Late);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl TokenSource for Down {
+    fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+        Box::pin(async {
+            self.0.fetch().await.map_err(|_| {
+                let (from, message) = ("login.example".to_owned(), "status 503".to_owned());
+                SignInError::Unavailable { from, message, retry_after: None }.into()
+            })
+        })
+    }
+
+    fn name(&self) -> String {
+        "login.example".to_owned()
+    }
+
+    fn supply(&self) -> Supply {
+        Supply::Issuer { patience: PATIENCE }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sign_in_down_for_long_stops_resumably() {
+    for (by, is_over) in [(6_000, true), (20_000, false)] {
+        let mut stage = stage(by).await;
+        let clock = stage.clock.clone();
+        let tokens = TokenCache::open(Down(Late { clock: clock.clone(), by }), clock).await;
+        stage.tokens = Arc::new(tokens.expect("a token"));
+        let (ends, wire, run) = stage.send(&rows(), willing()).await;
+        let left = ends.journal.pending(&run, 0, 99).expect("reads").len();
+        if is_over {
+            assert_eq!((ends.completion, wire.times().len(), left), (Completion::Finished, 40, 0));
+        } else {
+            let message = "no token from login.example: status 503".to_owned();
+            assert_eq!(ends.completion, Completion::Stopped(StopReason::SignInDown { message }));
+            assert_eq!((ends.requests.calls, left, stage.now()), (20, 20, 12_000));
         }
     }
 }
