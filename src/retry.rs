@@ -8,7 +8,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-use crate::model::call::Verdict;
+use crate::model::call::{Verdict, WhyUnsent};
 use crate::model::outcome::{OutcomeCode, OutcomeKind};
 
 /// The limit of retries.
@@ -61,22 +61,26 @@ impl Policy {
             Verdict::Read { .. } | Verdict::Listed(_) => RetryDecision::Compare,
             Verdict::NotApplied { .. } => failed(OutcomeCode::NotApplied),
             Verdict::Redirected { .. } => failed(OutcomeCode::Redirected),
-            Verdict::Rejected => failed(OutcomeCode::Rejected),
+            Verdict::Rejected | Verdict::Unsent(WhyUnsent::ContainsToken) => failed(OutcomeCode::Rejected),
             Verdict::NotFound => failed(OutcomeCode::NotFound),
             Verdict::Forbidden => failed(OutcomeCode::Forbidden),
             Verdict::Conflict => failed(OutcomeCode::Conflict),
             Verdict::Unexpected => failed(OutcomeCode::Unexpected),
-            Verdict::Throttled { .. } | Verdict::Unauthorized { .. } => RetryDecision::Pause,
+            Verdict::Throttled { .. } | Verdict::Unauthorized { .. } | Verdict::Unsent(WhyUnsent::NoToken) => {
+                RetryDecision::Pause
+            }
             Verdict::Unconfirmed if attempts >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
             Verdict::Unconfirmed => RetryDecision::Read,
             Verdict::Dropped { .. } => RetryDecision::Immediately,
-            Verdict::Unsent { .. } if attempts >= self.max_attempts => {
+            Verdict::Unsent(WhyUnsent::NoConnection(_)) if attempts >= self.max_attempts => {
                 RetryDecision::GiveUp { may_have_applied: false }
             }
             Verdict::Transient { may_have_applied } if attempts >= self.max_attempts => {
                 RetryDecision::GiveUp { may_have_applied }
             }
-            Verdict::Transient { .. } | Verdict::Unsent { .. } => RetryDecision::Retry { after: delay(attempts, rng) },
+            Verdict::Transient { .. } | Verdict::Unsent(WhyUnsent::NoConnection(_)) => {
+                RetryDecision::Retry { after: delay(attempts, rng) }
+            }
         }
     }
 }
@@ -172,7 +176,9 @@ mod tests {
             (Verdict::Throttled { resume: None }, RetryDecision::Pause),
             (Verdict::Dropped { may_have_applied: true }, RetryDecision::Immediately),
             (Verdict::Unconfirmed, RetryDecision::GiveUp { may_have_applied: true }),
-            (Verdict::Unsent { obstacle: None }, RetryDecision::GiveUp { may_have_applied: false }),
+            (Verdict::Unsent(WhyUnsent::NoConnection(None)), RetryDecision::GiveUp { may_have_applied: false }),
+            (Verdict::Unsent(WhyUnsent::NoToken), RetryDecision::Pause),
+            (Verdict::Unsent(WhyUnsent::ContainsToken), failed(OutcomeCode::Rejected)),
             (Verdict::Transient { may_have_applied: true }, RetryDecision::GiveUp { may_have_applied: true }),
             (Verdict::Transient { may_have_applied: false }, RetryDecision::GiveUp { may_have_applied: false }),
         ] {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::model::call::{Obstacle, Verdict};
+use crate::model::call::{Obstacle, Verdict, WhyUnsent};
 use crate::model::outcome::{OutcomeKind, RowCode};
 use crate::retry::outage_pause;
 
@@ -126,13 +126,15 @@ impl Health {
     /// Takes in the end of an attempt.
     pub(super) fn record(&mut self, verdict: &Verdict, at: BootTime) -> HealthEvent {
         match verdict {
-            Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
+            Verdict::Unsent(WhyUnsent::NoConnection(Some(obstacle))) if !self.any_response => {
+                return self.meet(obstacle, at);
+            }
             // It tells nothing about the service: the next attempt does.
-            Verdict::Dropped { .. } => {
+            Verdict::Dropped { .. } | Verdict::Unsent(WhyUnsent::NoToken | WhyUnsent::ContainsToken) => {
                 self.end_probe();
                 return HealthEvent::None;
             }
-            Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.record_nothing(at),
+            Verdict::Transient { .. } | Verdict::Unsent(WhyUnsent::NoConnection(_)) => return self.record_nothing(at),
             Verdict::Forbidden => {
                 self.forbidden += 1;
                 self.on_response();
@@ -315,8 +317,13 @@ mod tests {
 
     /// Found by seed 2072: a gateway in front of a service that is down.
     #[test]
-    fn refused_token_and_429_end_no_streak() {
-        for response in [Verdict::Unauthorized { is_news: false }, Verdict::Throttled { resume: None }] {
+    fn token_trouble_and_429_end_no_streak() {
+        for response in [
+            Verdict::Unauthorized { is_news: false },
+            Verdict::Throttled { resume: None },
+            Verdict::Unsent(WhyUnsent::NoToken),
+            Verdict::Unsent(WhyUnsent::ContainsToken),
+        ] {
             let mut health = Health::new(Duration::from_mins(10));
             for at in 0..3 {
                 let _ = health.record(&NOTHING, second(at));
@@ -361,7 +368,8 @@ mod tests {
 
     #[test]
     fn obstacle_stops_only_before_the_first_response() {
-        let refused = || Verdict::Unsent { obstacle: Some(Obstacle::Proxy { url: "p".to_owned(), status: Some(407) }) };
+        let proxy = || Obstacle::Proxy { url: "p".to_owned(), status: Some(407) };
+        let refused = || Verdict::Unsent(WhyUnsent::NoConnection(Some(proxy())));
         let mut health = Health::new(Duration::from_mins(10));
         assert_eq!(health.record(&refused(), second(0)), HealthEvent::Unreachable);
         let mut health = Health::new(Duration::from_mins(10));
@@ -375,7 +383,7 @@ mod tests {
     #[test]
     fn unknown_host_is_looked_up_once_more() {
         let obstacle = || Obstacle::UnknownHost { host: "h".to_owned(), cause: "c".to_owned() };
-        let unknown = || Verdict::Unsent { obstacle: Some(obstacle()) };
+        let unknown = || Verdict::Unsent(WhyUnsent::NoConnection(Some(obstacle())));
         let mut health = Health::new(Duration::ZERO);
         assert_eq!(health.record(&unknown(), second(0)), HealthEvent::Down { until: second(2) });
         assert_eq!(health.record(&unknown(), second(1)), HealthEvent::None, "was in flight");

@@ -15,7 +15,7 @@ use super::events::{Event, Listener};
 use super::{ApplyError, Completion, EngineEnd, EngineSettings, StopReason, log};
 use crate::client::{Client, Transport};
 use crate::journal::{AttemptEnd, Batch, Journal, JournalError};
-use crate::model::call::{Call, CallResult, Page, Verdict};
+use crate::model::call::{Call, CallResult, Page, Verdict, WhyUnsent};
 use crate::retry::{Policy, RetryDecision, delay, outage_pause};
 
 /// Decides what is read, and takes the results.
@@ -195,7 +195,8 @@ impl<R: ReadSource> WorkSource for Reads<'_, R> {
         let what = if matches!(read.call, Call::List(_)) { "List" } else { "Read" };
         log::call(None, read.call.incident(), what, completed);
         self.last_wanted = None;
-        let is_transient = matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unsent { .. });
+        let is_transient =
+            matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unsent(WhyUnsent::NoConnection(_)));
         read.attempts += u32::from(is_transient && ended.streak.counts);
         let step = match read.call.clone() {
             Call::List(page) if is_transient => self.page_failed(read, &page, ended),

@@ -13,7 +13,7 @@ use super::row_steps::RowSteps;
 use crate::clock::{BootTime, Now};
 use crate::contract::{Contract, SameAs};
 use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
-use crate::model::call::{CallResult, Verdict};
+use crate::model::call::{CallResult, Verdict, WhyUnsent};
 use crate::model::change::Change;
 use crate::model::edit::{Edits, Never};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
@@ -249,7 +249,10 @@ impl RowState {
         };
         attempts.fold(streak.id);
         if streak.counts
-            && matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent { .. })
+            && matches!(
+                result.verdict,
+                Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent(WhyUnsent::NoConnection(_))
+            )
         {
             attempts.add(streak.id);
         }

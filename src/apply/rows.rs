@@ -155,6 +155,7 @@ impl WorkSource for Rows<'_> {
             CallKind::Read(_) => "Read",
         };
         log::call(Some(row.row.row), Some(row.row.change.incident), what, completed);
+        row.row.attempts -= u32::from(completed.result.verdict.is_unsent());
         let had_next = row.steps.has_next();
         let (mut end, step) =
             row.on_attempt_end(completed, ended.streak, &self.policy, &mut self.own_comments, &mut self.rng);

@@ -11,7 +11,7 @@ use super::throttle::{resume, retry};
 use super::transport::{Reply, SendError};
 use crate::clock::Now;
 use crate::contract::Contract;
-use crate::model::call::{Call, CallResult, Incident, Verdict};
+use crate::model::call::{Call, CallResult, Incident, Verdict, WhyUnsent};
 
 /// Headers with a tracking ID, for bodies without one; the most specific first.
 pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
@@ -29,7 +29,7 @@ pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError
             } else if error.may_have_arrived {
                 Verdict::Transient { may_have_applied: is_update }
             } else {
-                Verdict::Unsent { obstacle: error.obstacle }
+                Verdict::Unsent(WhyUnsent::NoConnection(error.obstacle))
             };
             let message = one_line(&error.message);
             return CallResult::without_response(verdict, message);
@@ -382,7 +382,7 @@ pub(super) mod tests {
                 SendError { may_have_arrived: arrived, is_reused: false, obstacle: None, message: "cut".to_owned() };
             let result = result_of(&call, Err(error));
             let lost = Verdict::Transient { may_have_applied: in_doubt };
-            assert_eq!(result.verdict, if arrived { lost } else { Verdict::Unsent { obstacle: None } });
+            assert_eq!(result.verdict, if arrived { lost } else { Verdict::Unsent(WhyUnsent::NoConnection(None)) });
             assert_eq!((result.http_status, result.message.as_str()), (None, "cut"));
         }
     }

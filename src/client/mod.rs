@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::contract::{Contract, ListNames};
-use crate::model::call::{Call, CallResult, Page, Verdict};
+use crate::model::call::{Call, CallResult, Page, Verdict, WhyUnsent};
 use crate::model::operation::Operations;
 use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
@@ -82,14 +82,13 @@ impl<T: Transport> Client<T> {
     }
 
     /// One attempt: awaits a valid token, sends once, reads the response, and reports a refused token to the cache.
-    /// Ends within the transport's time limits if there is a token ([`TokenCache::status`]). Without one the result is
-    /// that of a 401.
+    /// Ends within the transport's time limits if there is a token ([`TokenCache::status`]). Without one, or if the
+    /// request would contain one, nothing is sent.
     pub async fn call(&self, call: &Call) -> CallResult {
         let (token, generation) = match self.tokens.token(&self.clock).await {
             Ok(valid) => valid,
             Err(error) => {
-                let verdict = Verdict::Unauthorized { is_news: false };
-                return CallResult::without_response(verdict, error.to_string());
+                return CallResult::without_response(Verdict::Unsent(WhyUnsent::NoToken), error.to_string());
             }
         };
         let Operations { read, list, .. } = &self.contract.operations;
@@ -104,8 +103,7 @@ impl<T: Transport> Client<T> {
         {
             // Neither the token nor redacted parts of a response appear in the result.
             let message = format!("not sent: the row contains the access token, or `{REDACTED}` in its place");
-            let verdict = Verdict::Rejected;
-            return CallResult::without_response(verdict, message);
+            return CallResult::without_response(Verdict::Unsent(WhyUnsent::ContainsToken), message);
         }
         let reply = self.transport.send(request).await;
         // Redacted after sending: the token may have been renewed meanwhile.
@@ -198,6 +196,27 @@ mod tests {
         let list = "Get /api/incidents %24top=100&%24skip=200\
                     &%24filter=assignedTo+eq+%27a%2Bb%40c%27+and+status+ne+%27Resolved%27";
         assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#, list]);
+    }
+
+    #[tokio::test]
+    async fn nothing_leaves_without_token_or_containing_it() {
+        /// Expired on 2026-11-24.
+        const EXPIRED: &str = "e30.eyJleHAiOjE3OTU1MTQ0MDJ9.c2ln";
+        let valid = "s3cret-s3cret-s3cret";
+        let wall = "2026-12-01T00:00:00Z".parse().expect("a time");
+        for (token, why) in [(EXPIRED, WhyUnsent::NoToken), (valid, WhyUnsent::ContainsToken)] {
+            let tokens = Arc::new(TokenCache::given(&SecretString::from(token)).expect("a token"));
+            let clock = Clock::simulated(Now { boot: BootTime(0), wall }, "boot");
+            let client = Client::new(Echo::default(), tokens, &classify::tests::contract(), clock);
+            let body = format!(r#"{{"status":"Resolved","comment":"{token}"}}"#);
+            let edits = crate::plan::decode(&body, true).expect("a body").resolved().expect("complete lists");
+            let change = crate::model::change::Change { incident: IncidentId::new(7).expect("an id"), edits };
+            let step = client.contract().steps(&change).next().expect("a step");
+            let result = client.call(&Call::Step(step)).await;
+            assert_eq!(result.verdict, Verdict::Unsent(why), "{}", result.message);
+            assert!(!result.message.is_empty() && !result.message.contains(token), "{}", result.message);
+            assert!(client.transport.0.into_inner().expect("no panic").is_empty());
+        }
     }
 
     /// The name of a coding and the cause of a loss may be in the server's words, too.

@@ -48,7 +48,8 @@ pub(super) const IS_HALF_DONE: &str = concat!(
 );
 
 /// Of a row: the number of its requests.
-pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_row!(), ")");
+pub(super) const ATTEMPTS: &str =
+    concat!("(SELECT count(*) FROM ", attempts_at_row!(), " AND a.verdict IS NOT 'unsent')");
 
 /// Of a row: its own incident, if another is updated instead.
 pub(super) const MERGED: &str = "CASE WHEN target <> CAST(incident AS INTEGER) THEN CAST(incident AS INTEGER) END";

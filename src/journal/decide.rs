@@ -216,14 +216,17 @@ pub(super) fn decide(
 }
 
 /// A 429 starts or prolongs the pause, and the attempt that probed it has failed. Any other end of the probe lifts the
-/// pause; an older request that succeeds late does not. Returns whether the pause has changed.
+/// pause, unless it was not sent: then the next request probes. An older request that succeeds late does not lift it.
+/// Returns whether the pause has changed.
 fn apply_pause(pause: &mut Option<StoredPause>, end: &AttemptEnd) -> bool {
     if let Some(until) = end.pause_until {
         let until = pause.map_or(until, |pause| pause.until.max(until));
         *pause = Some(StoredPause { until, probe: None });
         true
-    } else if pause.is_some_and(|pause| pause.probe == Some(end.attempt.number)) {
-        *pause = None;
+    } else if let Some(StoredPause { until, probe }) = *pause
+        && probe == Some(end.attempt.number)
+    {
+        *pause = (end.verdict == UNSENT).then_some(StoredPause { until, probe: None });
         true
     } else {
         false

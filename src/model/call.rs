@@ -134,7 +134,7 @@ pub enum Verdict {
     NotFound,
     /// 403.
     Forbidden,
-    /// 401, or there was no token to send.
+    /// 401.
     Unauthorized {
         /// Whether it is news about the token: of requests in flight together, only for the first.
         is_news: bool,
@@ -156,17 +156,25 @@ pub enum Verdict {
         /// Whether the request may have been applied.
         may_have_applied: bool,
     },
-    /// There was no connection, so no request was sent.
-    Unsent {
-        /// Why, if a retry can't fix it.
-        obstacle: Option<Obstacle>,
-    },
+    /// No byte left: this is no request, and uses no quota.
+    Unsent(WhyUnsent),
     /// Any other response.
     Unexpected,
 }
 
-/// The name of [`Verdict::Unsent`]: such an attempt uses no quota.
+/// The name of [`Verdict::Unsent`]: such an attempt is not counted as a request.
 pub const UNSENT: &str = "unsent";
+
+/// Why an attempt was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyUnsent {
+    /// There was no connection. Holds why, if a retry can't fix it.
+    NoConnection(Option<Obstacle>),
+    /// There was no valid token.
+    NoToken,
+    /// The request would have contained the access token or its redacted form.
+    ContainsToken,
+}
 
 /// Why there is no connection, and a retry can't fix it. Its text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -215,6 +223,12 @@ pub const PARTLY_WITH_COMMENT: &str = "partly-with-comment";
 pub const REDIRECTED: &str = "redirected";
 
 impl Verdict {
+    /// Whether no byte left: the attempt is no request.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Verdict::Unsent(_))
+    }
+
     /// The verdict's name in the journal and the logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -239,7 +253,7 @@ impl Verdict {
             Verdict::Transient { may_have_applied: true } => "in-doubt",
             Verdict::Transient { may_have_applied: false } => "transient",
             Verdict::Dropped { .. } => "dropped",
-            Verdict::Unsent { .. } => UNSENT,
+            Verdict::Unsent(_) => UNSENT,
             Verdict::Unexpected => "unexpected",
         }
     }

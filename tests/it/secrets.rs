@@ -249,7 +249,9 @@ fn redacted_text_is_never_sent_back() {
     let to = format!("--base-url {origin} --yes --settle 10ms --patience 0");
     program.run(&format!("run tags.csv --results t.csv {to}")).expect_code(1).expect_outcomes(&[("failed", 1)]);
     program.run(&format!("run copied.csv --results c.csv {to}")).expect_code(1).expect_text("not sent");
-    program.run(&format!("run own.csv --results o.csv {to}")).expect_code(1).expect_text("not sent");
+    let own = program.run(&format!("run own.csv --results o.csv {to}")).expect_code(1).expect_text("not sent");
+    let own = own.expect_text("\n0 requests in ").expect_outcomes(&[("failed", 1)]);
+    assert_eq!(own.results()[0]["attempts"], "0");
     assert!(updates.lock().expect("no panic").is_empty());
 
     program.run(&format!("run a.csv --compare --results a.results.csv {to}"));

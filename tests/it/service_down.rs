@@ -102,12 +102,33 @@ fn attempts_without_connection_are_no_requests() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let program = Program::new().file("a.csv", closing(1..=10));
     let start = format!("run a.csv --yes --base-url http://{port} --patience 500ms --report r.md");
-    program.run(&start).expect_code(4).expect_text("\n0 requests in ").expect_text(": none throttled");
-    assert!(program.read("r.md").contains("0&#58; 0 updates, 0 reads"), "{}", program.read("r.md"));
+    let ended = program.run(&start).expect_code(4).expect_text("\n0 requests in ").expect_text(": none throttled");
+    assert!(ended.results().iter().all(|row| row["attempts"] == "0"), "{:?}", ended.results());
+    let page = program.read("r.md");
+    assert!(page.contains("0&#58; 0 updates, 0 reads"), "{page}");
+    let rows: Vec<&str> = page.lines().filter(|line| line.contains("not-attempted")).collect();
+    assert!(rows.iter().filter(|row| row.ends_with(" | 0 |")).count() == 10, "{page}");
     let json = program.run(&format!("{start} --format json")).expect_code(4).json();
     assert_eq!(["calls", "updates", "reads"].map(|name| json[name].as_u64()), [Some(0); 3], "{json}");
     let shown = program.run(&format!("runs show {}", program.last_run())).expect_code(0);
     shown.expect_text("\nrequests  0, 0 throttled (429)\n");
+}
+
+/// If a token is refused, requests that have their permit but no token yet are not sent.
+#[test]
+fn attempts_without_token_are_no_requests() {
+    use std::os::unix::fs::PermissionsExt;
+    at_once(0..4, |_| {
+        let program = program(40, &["401@10-"]).file("token", "a-token-that-is-refused");
+        std::fs::set_permissions(program.path("token"), std::fs::Permissions::from_mode(0o600)).expect("its owner");
+        let ended = program.send("a.csv --token-file token --format json").expect_code(5);
+        let requests = program.requests().len() as u64;
+        assert_eq!(ended.json()["calls"].as_u64(), Some(requests), "{}", ended.printed());
+        let shown = program.run(&format!("runs show {} --format json", program.last_run())).expect_code(0).json();
+        assert_eq!(shown["calls"].as_u64(), Some(requests), "{shown}");
+        let of_rows: u64 = ended.results().iter().map(|row| row["attempts"].parse::<u64>().expect("a number")).sum();
+        assert_eq!(of_rows, requests, "{}", ended.printed());
+    });
 }
 
 #[test]

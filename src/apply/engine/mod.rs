@@ -271,12 +271,14 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     fn on_completion(&mut self, completed: &CompletedCall) {
         let CompletedCall { attempt, is_read, result, at, took } = completed;
         let Some(mut item) = self.in_flight.remove(attempt) else { return };
-        self.pacing.on_end(*took);
-        let is_unsent = matches!(result.verdict, Verdict::Unsent { .. });
+        let is_unsent = result.verdict.is_unsent();
         self.gate.on_end(is_unsent);
-        // An attempt without a connection does not count as a request.
-        self.calls -= u64::from(is_unsent);
-        self.reads -= u64::from(is_unsent && *is_read);
+        if is_unsent {
+            self.calls -= 1;
+            self.reads -= u64::from(*is_read);
+        } else {
+            self.pacing.on_end(*took);
+        }
         let health = &mut self.service.health;
         let streak = health.streak();
         // In an outage every request shows whether the outage has ended.

@@ -7,6 +7,7 @@ use tokio::time::advance;
 use super::process::{Place, Process, REMEMBERED, comment, facts, load_row, resolve};
 use crate::clock::BootTime;
 use crate::journal::{AttemptEnd, Batch, Receipt};
+use crate::model::call::UNSENT;
 use crate::model::change::TenantKey;
 use crate::model::permit::{Pause, QuotaUsage};
 
@@ -106,6 +107,21 @@ async fn pause_is_prolonged_but_never_shortened() {
         until.extend(process.spent().1.map(|pause| pause.until.0 / 1_000_000));
     }
     assert_eq!(until, [1_030, 1_030, 1_040]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsent_probe_lifts_no_pause() {
+    let place = Place::new();
+    let mut process = place.process(&(1..=3).map(resolve).collect::<Vec<_>>());
+    let throttled = process.start(1);
+    let until = BootTime(1_030_000_000);
+    process.end(AttemptEnd { pause_until: Some(until), applied: Some(false), ..process.ended(throttled) });
+    advance(Duration::from_secs(30)).await;
+    let probe = process.start(1);
+    process.end(AttemptEnd { http_status: None, verdict: UNSENT, applied: Some(false), ..process.ended(probe) });
+    assert_eq!(process.spent().1, Some(Pause { until, probing: false }));
+    process.start(2);
+    assert_eq!(process.offer(3), Receipt::NoPermit, "one probe at a time");
 }
 
 #[tokio::test(start_paused = true)]
