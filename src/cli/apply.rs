@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
+
 use super::arguments::SendArgs;
 use super::confirm::expect_all;
 use super::environment::{Environment, state_dir};
@@ -33,7 +35,7 @@ pub(super) struct ApplyArgs {
     /// A plan file
     pub(super) plan: PathBuf,
     /// Require the plan to be for this contract; needed if the plan's contract isn't built in
-    #[arg(long, value_name = "NAME or FILE")]
+    #[arg(long, value_name = "NAME or FILE", value_hint = ValueHint::FilePath)]
     pub(super) contract: Option<String>,
     /// Require the plan to be for this base URL; needed if the plan's base URL isn't built in
     #[arg(long, value_name = "URL")]
@@ -74,13 +76,13 @@ pub(super) fn run(
         Some(run) if run.state == RunState::Over => return applied.say(&session, &run, &global.typed, terminal),
         Some(run) => {
             let mut run = session.resume(run)?;
-            run.metadata.typed = global.typed.clone();
+            run.metadata.typed = global.to_keep.clone();
             run.metadata.settings = target.settings(global);
             run
         }
         None => match journal.pruned_run_of_plan(tenant, &plan.checksum)? {
             Some(run) => return Ok(applied.say_pruned(&session, run, terminal)),
-            None => session.import_plan(&plan, global.typed.clone(), target.settings(global), remember)?,
+            None => session.import_plan(&plan, global.to_keep.clone(), target.settings(global), remember)?,
         },
     };
     let scope = if plan.header.compared { ReadScope::All } else { ReadScope::Needed };

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::time::Duration;
 
 use super::arguments::{CallArgs, SendArgs};
+use super::known_options::with_short_paths;
 use super::next_step;
 use super::row_options::notes;
 use super::target::Target;
@@ -81,8 +82,9 @@ impl PreviewBuilder<'_> {
     /// The commands that finish the unfinished runs that have changes for the same incidents.
     fn finish(&self, run: &PreparedRun, earlier: Option<&PriorRuns>) -> Result<Vec<NextCommand>, Error> {
         let finish = |name: &String| {
-            let kept = run.history().map(|history| history.run(name)).transpose()?.map(|run| run.facts.typed);
-            let typed = self.typed.filtered(|setting| setting.name == "--state-dir").or(&kept.unwrap_or_default());
+            let kept = run.history().map(|history| history.run(name)).transpose()?;
+            let kept = kept.map(|run| with_short_paths(&run.facts.typed)).unwrap_or_default();
+            let typed = self.typed.filtered(|setting| setting.name == "--state-dir").or(&kept);
             Ok(next_step::resume(name, &typed))
         };
         earlier.iter().flat_map(|earlier| earlier.unfinished.keys()).map(finish).collect()

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use clap::ValueEnum;
+use clap::{ValueEnum, ValueHint};
 
 use super::terminal::Terminal;
 use crate::cli::error::Error;
@@ -15,7 +15,7 @@ use crate::text::{escape_json, escape_toml, printable};
 #[derive(Debug, clap::Args)]
 pub(super) struct ContractArgs {
     /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
-    #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE")]
+    #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE", value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
     /// Format of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ContractFormat::Table)]

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
@@ -40,7 +40,7 @@ pub(super) struct EmulatorArgs {
     pub(super) token_file: Option<PathBuf>,
 
     /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file
-    #[arg(long, value_name = "NAME or FILE", default_value = contract::BUILT_IN[0])]
+    #[arg(long, value_name = "NAME or FILE", default_value = contract::BUILT_IN[0], value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
 
     /// Incidents that exist: `every` (lists show 1 to 500), or IDs and ranges such as 1-1000,2001

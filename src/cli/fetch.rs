@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueHint;
 use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 
@@ -45,7 +46,7 @@ pub(super) struct FetchArgs {
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
     /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
-    #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
+    #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0], value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
     /// Base URL of the API [default: the contract's]
     #[arg(long, value_name = "URL")]

@@ -38,6 +38,9 @@ pub(super) struct GlobalArgs {
     /// All options of the command line, as they were typed.
     #[arg(skip)]
     pub(super) typed: Settings,
+    /// The same, as a run keeps them.
+    #[arg(skip)]
+    pub(super) to_keep: Settings,
     /// What the command line, a variable or a default says about a run.
     #[arg(skip)]
     pub(super) settings: Settings,

@@ -6,6 +6,7 @@
 //! | `emulator_sign_in` | the sign-in options of `emulator` |
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
 //! | `settings` | every option's value and its origin |
+//! | `known_options` | which command takes which option, and which options hold paths |
 //! | `environment`, `target`, `plan_target`, `run_target`, `credential`, `tokens`, `destination` | what was typed and what the environment says, resolved |
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
 //! | `read_calls` | reads with their progress |
@@ -30,6 +31,7 @@ pub mod error;
 pub mod exit;
 mod fetch;
 mod global;
+mod known_options;
 mod next_step;
 mod number;
 mod page;
@@ -212,11 +214,12 @@ fn printable_command() -> clap::Command {
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let defaults = environment::defaults();
     let mut command = settings::with_defaults(Cli::command(), &defaults);
-    next_step::register(command.clone());
+    known_options::register(command.clone());
     let matches = command.try_get_matches_from_mut(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let settings = settings::resolve(&command, &matches, &defaults);
     cli.global.typed = settings.typed();
+    cli.global.to_keep = known_options::with_absolute_paths(&cli.global.typed);
     cli.global.settings = settings::of_run(&command, &matches, &settings);
     cli.global.words = arguments.to_vec();
     cli.global.values = settings::values(&matches);

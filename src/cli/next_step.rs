@@ -4,11 +4,11 @@
 //! an older revision, what was typed when it was made counts as typed. [`suggest`] builds each of them.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 use super::arguments::RunArgs;
 use super::global::GlobalArgs;
-use super::settings::{OUTPUT, option};
+use super::known_options::{takes, with_short_paths};
+use super::settings::OUTPUT;
 use crate::check::PropertyOverride;
 use crate::client::Origin;
 use crate::contract::Contract;
@@ -130,7 +130,7 @@ impl<'a> NextStep<'a> {
             NextStep::Apply { typed, facts, .. } => ((*typed).clone(), facts),
             NextStep::Resume { typed, facts, .. } => (typed.or(&kept(facts)), facts),
         };
-        let mut of_run = facts.row_options();
+        let mut of_run = with_short_paths(&facts.row_options());
         let usual = Contract::from_toml(&facts.contract).map(|contract| contract.origin);
         if usual.is_ok_and(|usual| usual != facts.origin) {
             of_run.push("--base-url", Some(facts.origin.clone()), ValueOrigin::Flag);
@@ -201,7 +201,7 @@ pub(super) fn list(typed: &Settings) -> NextCommand {
 /// What was typed when a run began, as far as the next command needs it: an emulator's token needs no `--base-url`.
 fn kept(facts: &RunMetadata) -> Settings {
     let is_loopback = facts.origin.parse().is_ok_and(|origin: Origin| origin.is_loopback());
-    facts.typed.filtered(|option| option.name != "--base-url" || !is_loopback)
+    with_short_paths(&facts.typed).filtered(|option| option.name != "--base-url" || !is_loopback)
 }
 
 /// This command line, with consent to send to an origin.
@@ -213,25 +213,8 @@ pub(super) fn accepting(global: &GlobalArgs, origin: &str) -> NextCommand {
     words[end..].iter().fold(before.option("--base-url", origin), NextCommand::word)
 }
 
-/// The whole command line: which command takes which options.
-static COMMAND: OnceLock<clap::Command> = OnceLock::new();
-
-/// Registers the command line, before anything is suggested.
-pub(super) fn register(mut command: clap::Command) {
-    command.build();
-    // A second start in one process has the same.
-    let _ = COMMAND.set(command);
-}
-
 /// The name that a person types.
 const PROGRAM: &str = "bulk-triage";
-
-/// Whether the subcommand takes the option.
-pub(super) fn takes(subcommand: &str, name: &str) -> bool {
-    let find = |all| subcommand.split(' ').try_fold(all, |command: &clap::Command, name| command.find_subcommand(name));
-    let command = COMMAND.get().and_then(find);
-    command.is_some_and(|command| command.get_arguments().any(|taken| option(taken).is_some_and(|taken| taken == name)))
-}
 
 /// A subcommand with what is its own here, and with what was typed, as far as it takes that.
 fn suggest(

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use clap::ValueHint;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::number::number;
@@ -17,7 +18,7 @@ use crate::report::age;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RowArgs {
     /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
-    #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
+    #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0], value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
     /// Set a property of every row's incident; overrides the file (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]

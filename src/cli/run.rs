@@ -71,7 +71,7 @@ pub(super) fn run(
     let remember = args.send.remember;
     let run = RunInput {
         skip_invalid: args.skip_invalid,
-        typed: global.typed.clone(),
+        typed: global.to_keep.clone(),
         settings: target.settings(global),
         remember,
         ..RunInput::new(input, args.input.name(), &rules)

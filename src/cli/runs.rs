@@ -11,6 +11,7 @@ use super::arguments::SendArgs;
 use super::confirm::can_ask;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
+use super::known_options::takes;
 use super::next_step::{self, NextStep};
 use super::page::{page_error, page_file};
 use super::patience::open_journal;
@@ -321,7 +322,7 @@ fn resume(
     let clock = journal.clock().clone();
     let (remember, settings) = options_of_resumed(args, &facts, target.settings(global), global);
     let mut run = Session::open(target.for_session(summary.scope.clone()), journal, clock).resume(summary)?;
-    run.metadata.typed = global.typed.or(&facts.typed);
+    run.metadata.typed = global.to_keep.or(&facts.typed);
     run.metadata.settings = settings;
     // What was read may be old.
     let options = PreflightOptions { scope: ReadScope::Needed, follow_redirects: false };
@@ -345,7 +346,7 @@ fn options_of_resumed(
         remember = facts.remember;
         settings = settings.filtered(|setting| setting.name != "--remember");
     }
-    let is_kept = |name: &str| OF_THE_RUN.contains(&name) || !next_step::takes("runs resume", name);
+    let is_kept = |name: &str| OF_THE_RUN.contains(&name) || !takes("runs resume", name);
     (remember, settings.or(&facts.settings().filtered(|setting| is_kept(&setting.name))))
 }
 

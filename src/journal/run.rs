@@ -24,9 +24,11 @@ pub struct RunMetadata {
     pub contract: String,
     /// Where the results are written.
     pub results: String,
-    /// The options that change what is sent, as they were typed, for the command that resumes it.
+    /// The options that change what is sent, as they were typed but with absolute paths, for the command that resumes it.
+    /// Of a plan: as they were typed when it was made.
     pub options: Vec<String>,
-    /// All options of its command lines, as they were typed, for the next command; empty for a run of an older revision.
+    /// All options of its command lines, as they were typed but with absolute paths, for the next command; empty for a run
+    /// of an older revision.
     #[serde(default)]
     pub typed: Settings,
     /// The options of the last process that sent it, each with its origin: command line, variable, contract, default.

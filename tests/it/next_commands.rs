@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -49,9 +50,14 @@ fn printed(ended: &Ended) -> String {
 
 /// Pastes a printed command into a shell whose standard input is a pipe.
 fn paste(program: &Program, line: &str) -> Ended {
+    paste_in(program, program.dir(), line)
+}
+
+/// The same in another directory.
+fn paste_in(program: &Program, dir: &Path, line: &str) -> Ended {
     let mut shell = Command::new("bash");
     let script = format!("bulk-triage() {{ {} \"$@\"; }}\n{line}", env!("CARGO_BIN_EXE_bulk-triage"));
-    shell.args(["-c", &script]).current_dir(program.dir()).env_clear().stdin(Stdio::piped());
+    shell.args(["-c", &script]).current_dir(dir).env_clear().stdin(Stdio::piped());
     shell.env("HOME", program.dir()).env("BULK_TRIAGE_STATE_DIR", program.path("state"));
     started(shell).end()
 }
@@ -245,6 +251,33 @@ fn fetch_prints_commands_that_work() {
     paste(&program, &format!("{line} --yes")).expect_code(0);
     assert_eq!(program.updates().len(), 9);
     assert_eq!(throttled(&program.requests()), 0);
+}
+
+/// Paths that were typed in one directory, and are printed in another.
+#[test]
+fn paths_are_printed_for_the_current_directory() {
+    let program = program(9, &["400@#8*1"]);
+    program.write("mine.toml", "extends = \"defender-classic\"\nquota = \"10/1m\"\n");
+    let paths = "--contract mine.toml --results out.csv --log-file my.log";
+    run(&program, &format!("run - --stop-after 300ms {paths} {}", typed(&program))).expect_code(4);
+    let elsewhere = program.path("else/where");
+    fs::create_dir_all(&elsewhere).expect("a directory");
+    let name = program.last_run();
+    let mut show = program.command(&format!("runs show {name}"));
+    show.current_dir(&elsewhere);
+    let line = printed(&started(show).end().expect_code(0));
+    for option in ["--token-file ../../token", "--results ../../out.csv", "--log-file ../../my.log"] {
+        assert!(line.contains(option), "{option}: {line}");
+    }
+    // Where they were typed, they are printed as they were typed.
+    let there = printed(&run(&program, &format!("runs show {name}")));
+    assert_eq!(there, line.replace("../", ""));
+    let failed = paste_in(&program, &elsewhere, &line).expect_code(1);
+    assert!(program.read("out.csv").contains("rejected"));
+    let line = printed(&failed);
+    assert!(line.contains("--contract ../../mine.toml"), "{line}");
+    paste_in(&program, &elsewhere, &line).expect_code(0);
+    assert_eq!(program.comments(8), ["Comment on 8"]);
 }
 
 /// The journal of `--emulator` is gone afterwards; the results remain.
