@@ -406,7 +406,11 @@ impl RowState {
     }
 
     fn gave_up(&self, now: Now) -> Outcome {
-        let message = format!("failed after {} attempts; the last: {}", self.step.updates.count(), self.last_words());
+        let attempts = match self.step.updates.count() {
+            1 => "1 attempt".to_owned(),
+            more => format!("{more} attempts"),
+        };
+        let message = format!("failed after {attempts}; the last: {}", self.last_words());
         self.with_last(Outcome::new(OutcomeKind::Failed, OutcomeCode::GaveUp, message), now)
     }
 

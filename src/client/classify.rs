@@ -58,7 +58,9 @@ pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError
         429 => Verdict::Throttled { resume: resume(&reply.headers, &reply.body, names, now.wall) },
         408 | 500..=599 => doubt,
         status => {
-            let message = format!("unexpected status {status}: {}", said());
+            let said = said();
+            let colon = if said.is_empty() { "" } else { ": " };
+            let message = format!("unexpected status {status}{colon}{said}");
             return call_result(&reply, error.as_ref(), Verdict::Unexpected, message);
         }
     };
@@ -343,6 +345,7 @@ pub(super) mod tests {
             (503, "<h1>Down</h1>", "Down", "other"),
             (503, "", "the server responded with 503 and no message", "other"),
             (418, "short and stout", "unexpected status 418: short and stout", "other"),
+            (302, "", "unexpected status 302", "other"),
         ] {
             let result = result_of(&get(), Ok(Reply { headers: headers.clone(), ..reply(status, body) }));
             assert_eq!(

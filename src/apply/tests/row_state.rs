@@ -181,6 +181,18 @@ fn read_updates_fails_or_resends_the_row() {
 }
 
 #[test]
+fn message_counts_the_attempts() {
+    for (attempts, message) in [(1, "failed after 1 attempt; the last: "), (2, "failed after 2 attempts; the last: ")] {
+        let mut row = row_state(false, false);
+        for _ in 0..attempts {
+            on_end(&mut row, Verdict::Transient { may_have_applied: false }, STREAK);
+        }
+        let outcome = row.exhaust(now(), SETTLE).expect_err("nothing is in doubt");
+        assert!(outcome.message.starts_with(message), "{}", outcome.message);
+    }
+}
+
+#[test]
 fn first_matching_read_of_three_decides() {
     let at = |seconds: i64| BootTime(seconds * 1_000_000);
     // The attempt ended after a second.
