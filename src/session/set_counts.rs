@@ -28,14 +28,12 @@ pub struct PropertyCounts {
     pub property: String,
     /// Rows that set it.
     pub rows: u64,
-    /// Rows that replace a list.
+    /// Rows that replace a list whose entries are not known.
     pub replaces_list: u64,
     /// Rows that add to a list and take from it.
     pub changes_list: u64,
-    /// Rows that clear it, …
+    /// Rows that clear it: this is not counted as another change of it.
     pub clears: u64,
-    /// … and rows that clear a list whose entries are known.
-    pub emptied: u64,
     values: Vec<(String, u64)>,
 }
 
@@ -52,7 +50,7 @@ impl SetCounts {
     /// Whether any row clears a property.
     #[must_use]
     pub fn clears(&self) -> bool {
-        self.0.iter().any(|counts| counts.clears > 0 || counts.emptied > 0)
+        self.0.iter().any(|counts| counts.clears > 0)
     }
 
     /// How many rows set this value. Only the first few values of a property are counted.
@@ -77,7 +75,6 @@ impl SetCounts {
                 replaces_list: 0,
                 changes_list: 0,
                 clears: 0,
-                emptied: 0,
                 values: Vec::new(),
             });
             self.0.len() - 1
@@ -89,21 +86,21 @@ impl SetCounts {
 impl PropertyCounts {
     fn add(&mut self, edit: &Edit, before: Option<&Value>) {
         self.rows += 1;
-        let value = edit.value();
-        let list_edit = match edit {
-            Edit::EditList(edit) => Some(edit.clone()),
-            _ => before.and_then(|before| changed(before, &value)),
-        };
-        self.changes_list += u64::from(matches!(edit, Edit::EditList(_)));
-        self.replaces_list += u64::from(value.is_array() && before.is_none());
-        let is_cleared = matches!(edit, Edit::Clear(_));
-        self.emptied += u64::from(is_cleared && list_edit.is_some());
-        self.clears += u64::from(is_cleared && list_edit.is_none());
-        let text = match (value, list_edit) {
-            (_, Some(edit)) => in_words(&edit),
-            _ if is_cleared => CLEAR.to_owned(),
-            (Value::String(text), None) => text,
-            (other, None) => other.to_string(),
+        let text = match (edit, edit.value()) {
+            (Edit::Clear(_), _) => {
+                self.clears += 1;
+                CLEAR.to_owned()
+            }
+            (Edit::EditList(edit), _) => {
+                self.changes_list += 1;
+                in_words(edit)
+            }
+            (_, Value::String(text)) => text,
+            (_, value) => {
+                self.replaces_list += u64::from(value.is_array() && before.is_none());
+                let list_edit = before.and_then(|before| changed(before, &value));
+                list_edit.map_or_else(|| value.to_string(), |edit| in_words(&edit))
+            }
         };
         let room = self.values.len() < COUNTED_VALUES && text.len() <= COUNTED_LENGTH;
         match self.values.iter_mut().find(|(known, _)| *known == text) {

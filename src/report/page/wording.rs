@@ -94,11 +94,11 @@ impl Review<'_> {
         }
         for counts in preview.run.counts.sets.properties() {
             let property = printable(&counts.property);
-            if counts.clears + counts.emptied > 0 {
-                warnings.push(format!("{}: {property} is cleared", counted(counts.clears + counts.emptied, "row")));
+            if counts.clears > 0 {
+                warnings.push(format!("{}: {property} is cleared", counted(counts.clears, "row")));
             }
-            if counts.replaces_list > counts.clears {
-                let rows = counted(counts.replaces_list - counts.clears, "row");
+            if counts.replaces_list > 0 {
+                let rows = counted(counts.replaces_list, "row");
                 warnings.push(format!("{rows}: the current {property} are replaced"));
             }
         }

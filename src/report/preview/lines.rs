@@ -54,9 +54,6 @@ impl SetCounts {
             if counts.replaces_list > 0 {
                 lines.push(format!("{:<16}           replaces the current {name}", ""));
             }
-            if counts.emptied > 0 {
-                lines.push(format!("{:<16}{:>9}  are cleared", "", count(counts.emptied)));
-            }
             if counts.changes_list > 0 {
                 lines.push(format!("{:<16}           edits the current list: read first", ""));
             }
@@ -179,7 +176,7 @@ mod tests {
         counts.add(&edits(r#"{"tags":[]}"#), before);
         let lines = counts.lines().join("\n");
         assert!(lines.contains("        2  adds vip; removes old\n"), "{lines}");
-        assert!(lines.contains("1  removes old, x\n") && lines.contains("1  are cleared"), "{lines}");
+        assert!(lines.contains("1  <clear>") && !lines.contains("removes old, x"), "{lines}");
         assert!(!lines.contains("replaces"), "{lines}");
         assert!(counts.clears());
     }
