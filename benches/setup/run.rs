@@ -15,6 +15,7 @@ use bulk_triage::model::change::TenantKey;
 use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
+use bulk_triage::report::summary::RunStats;
 use bulk_triage::session::{CallOptions, PreparedRun, RunEnd, RunInput, SendOptions, Session, Target, result_rows};
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -64,7 +65,7 @@ impl Prepared {
         let rows = result_rows(&run.journal, &run.handle.name, true);
         let results = ResultsFile::create(&destination, run.metadata.shape.clone(), rows)?;
         let progress = Progress::new(Screen::plain(io::sink()), clock.clone(), false);
-        let mut reporter = Reporter::new(results, progress);
+        let mut reporter = Reporter::new(results, progress, RunStats::default());
         let calls = CallOptions { concurrency, ..CallOptions::default() };
         let options = SendOptions { calls, ..SendOptions::default() };
         let (_stop, stopped) = watch::channel(false);

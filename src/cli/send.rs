@@ -137,11 +137,14 @@ impl Sending<'_> {
         let (tenant, metadata) = (run.target.tenant.clone(), run.metadata.clone());
         let started_at = clock.now().wall;
         let name = run.handle.name.clone();
-        let results = ResultsFile::create(destination, metadata.shape.clone(), result_rows(&run.journal, &name, true));
+        let mut stats = RunStats::default();
+        let finished =
+            result_rows(&run.journal, &name, true).inspect(|row| row.iter().for_each(|row| stats.note_earlier(row)));
+        let results = ResultsFile::create(destination, metadata.shape.clone(), finished);
         let results = results.map_err(|error| results_error(error, self.next.to_write_results(&name)))?;
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.color);
         let shows = progress.shows_on(terminal.asked_for());
-        let mut reporter = Reporter::new(results, progress);
+        let mut reporter = Reporter::new(results, progress, stats);
         self.target.announce(terminal);
         let client = self.target.client(self.args.calls.concurrency, &clock)?;
         let options = self.options(clock.now().boot.since(confirmed_at));

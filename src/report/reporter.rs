@@ -16,10 +16,10 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// A reporter for a run that starts or resumes.
+    /// A reporter for a run that starts or resumes. `stats`: what they note of its earlier rows.
     #[must_use]
-    pub fn new(results: ResultsFile, progress: Progress) -> Reporter {
-        Reporter { results, progress, stats: RunStats::default() }
+    pub fn new(results: ResultsFile, progress: Progress, stats: RunStats) -> Reporter {
+        Reporter { results, progress, stats }
     }
 
     /// Ends the progress display. Returns the results, which are not sorted yet, and the statistics.
@@ -59,7 +59,7 @@ mod tests {
         let destination = Destination::examine(&path, None, &shape).expect("free");
         let results = ResultsFile::create::<Infallible>(&destination, shape, []).expect("creates");
         let progress = Progress::new(Screen::plain(io::sink()), Clock::machine(), false);
-        let mut reporter = Reporter::new(results, progress);
+        let mut reporter = Reporter::new(results, progress, RunStats::default());
 
         reporter.on_event(Event::Started { rows: 2, before: vec![] }).expect("hears");
         let row = ResultRow {

@@ -97,6 +97,14 @@ impl RunStats {
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
+    /// Notes a row that finished before this process started to send, if it failed or is in doubt. It is counted by
+    /// [`Event::Started`].
+    pub fn note_earlier(&mut self, row: &ResultRow) {
+        if matches!(row.outcome.kind, OutcomeKind::Failed | OutcomeKind::InDoubt) {
+            self.note(row);
+        }
+    }
+
     fn note(&mut self, row: &ResultRow) {
         let outcome = &row.outcome;
         let kind = outcome.kind;

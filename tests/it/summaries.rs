@@ -41,6 +41,17 @@ fn lines_in_a_pipe_are_complete() {
     assert_eq!(rows, ["2", "5", "8"], "{}", ended.printed());
 }
 
+/// Whichever process sent them.
+#[test]
+fn failures_of_the_whole_run_are_listed() {
+    let program = Program::new().file("a.csv", closing(1..=9)).faulty_emulator(&["400@#2", "404@#8"]);
+    program.send("a.csv --concurrency 1 --max-failures 1").expect_code(6);
+    let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("updated", 7), ("failed", 2)]);
+    ended
+        .expect_text("\nfailed, rejected: 1 row\n  row 2 (line 3)")
+        .expect_text("\nfailed, not-found: 1 row\n  row 8 ");
+}
+
 #[test]
 fn equal_diagnostics_are_grouped_and_counts_sorted() {
     let rows: String = (1..=30).fold(String::new(), |rows, id| rows + &format!("{id},Resolvd\n"));

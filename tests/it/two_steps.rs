@@ -16,6 +16,7 @@ use bulk_triage::model::change::TenantKey;
 use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
+use bulk_triage::report::summary::RunStats;
 use bulk_triage::session::{CallOptions, RunInput, SendOptions, Session, Target, result_rows};
 use tokio::sync::watch;
 
@@ -77,7 +78,8 @@ async fn send(origin: &str) -> Result<i32, Box<dyn Error>> {
     let name = run.handle.name.clone();
     let destination = Destination::examine("r.csv".as_ref(), None, &shape)?;
     let results = ResultsFile::create(&destination, shape, result_rows(&run.journal, &name, true))?;
-    let mut reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock, false));
+    let mut reporter =
+        Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock, false), RunStats::default());
     let (_stop, stopped) = watch::channel(false);
     let end = run.send(Arc::new(client), &options, stopped, &mut reporter).await?;
     let (results, _) = reporter.into_results_and_stats();

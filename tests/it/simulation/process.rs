@@ -22,6 +22,7 @@ use bulk_triage::model::change::TenantKey;
 use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
+use bulk_triage::report::summary::RunStats;
 use bulk_triage::session::{
     CallOptions, PreflightListener, PreflightOptions, PreparedRun, Reading, RunEnd, RunInput, SendOptions, Session,
     SessionError, Target, result_rows,
@@ -181,7 +182,8 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
         wait_for_forks();
         let results = ResultsFile::create(&destination, SHAPE, result_rows(&run.journal, &name, true));
         let progress = Progress::new(Screen::plain(std::io::sink()), clock.clone(), false);
-        let (client, mut listener) = phase(&name, Some(Reporter::new(results.expect("can be written"), progress)));
+        let (client, mut listener) =
+            phase(&name, Some(Reporter::new(results.expect("can be written"), progress, RunStats::default())));
         let end = run.send(client, &send_options(&world.scenario, meant), stop.clone(), &mut listener).await?;
         Ok((end, listener))
     };
