@@ -381,32 +381,82 @@ fn table_of_faults_lists_the_tests() {
     }
 }
 
+/// One place of a patch.
+struct Hunk {
+    file: String,
+    /// The first of its lines, by its header.
+    line: usize,
+    /// What must be there, as whole lines.
+    old: String,
+}
+
+/// The hunks of a patch. Each must have exactly as many lines as its header says, as `patch` requires.
+fn hunks(patch: &str) -> Result<Vec<Hunk>, String> {
+    let (mut file, mut hunks) = (String::new(), Vec::new());
+    let mut lines = patch.lines().peekable();
+    while let Some(header) = lines.next() {
+        if let Some(name) = header.strip_prefix("+++ b/") {
+            name.clone_into(&mut file);
+        }
+        let Some(places) = header.strip_prefix("@@ -") else { continue };
+        let numbers = places.split(" @@").next().unwrap_or_default().split([',', ' ', '+']);
+        let numbers: Vec<usize> = numbers.filter_map(|number| number.parse().ok()).collect();
+        let [line, mut olds, _, mut news] = numbers[..] else { return Err(format!("not four numbers: {header}")) };
+        let mut old = String::new();
+        while let Some(text) = lines.next_if(|line| line.starts_with([' ', '-', '+']) && !line.starts_with("--- a/")) {
+            let (kind, rest) = text.split_at(1);
+            if kind != "+" {
+                olds = olds.checked_sub(1).ok_or_else(|| format!("more old lines than in {header}"))?;
+                old.push_str(rest);
+                old.push('\n');
+            }
+            if kind != "-" {
+                news = news.checked_sub(1).ok_or_else(|| format!("more new lines than in {header}"))?;
+            }
+        }
+        if (olds, news) != (0, 0) {
+            return Err(format!("fewer lines than in {header}"));
+        }
+        hunks.push(Hunk { file: file.clone(), line, old });
+    }
+    Ok(hunks)
+}
+
+/// Whether `patch` finds the place of a hunk, and no other in its stead.
+fn fits(Hunk { line, old, .. }: &Hunk, code: &str) -> bool {
+    let starts = code.match_indices(old.as_str()).filter(|(at, _)| *at == 0 || code[..*at].ends_with('\n'));
+    let found: Vec<usize> = starts.map(|(at, _)| code[..at].matches('\n').count() + 1).collect();
+    found.len() == 1 || found.contains(line)
+}
+
 /// A patch that no longer fits is noticed when the code changes, not when the mutations are next run.
 #[test]
 fn every_mutation_fits_the_code() {
     let patches = fs::read_dir(root().join("tests/mutations")).expect("a folder of the project");
     let patches = patches.map(|entry| entry.expect("an entry of it").path());
-    let mut hunks = 0;
+    let mut all = 0;
     for path in patches.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
-        let (mut file, mut places) = (String::new(), Vec::new());
-        for line in text(&path).lines() {
-            if let Some(name) = line.strip_prefix("+++ b/") {
-                file = text(name);
-            } else if line.starts_with("@@") {
-                places.push((file.clone(), String::new()));
-            } else if let Some((_, place)) = places.last_mut()
-                && let Some(old) = line.strip_prefix([' ', '-'])
-                && !line.starts_with("--- ")
-            {
-                place.push_str(old);
-                place.push('\n');
-            }
+        let hunks = hunks(&text(&path)).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        assert!(!hunks.is_empty(), "{}", path.display());
+        for hunk in &hunks {
+            assert!(fits(hunk, &text(&hunk.file)), "{} finds no such place:\n{}", path.display(), hunk.old);
         }
-        assert!(!places.is_empty(), "{}", path.display());
-        for (file, place) in &places {
-            assert!(file.contains(place), "{} finds no such place:\n{place}", path.display());
-        }
-        hunks += places.len();
+        all += hunks.len();
     }
-    assert!(hunks >= 40, "{hunks}");
+    assert!(all >= 40, "{all}");
+}
+
+#[test]
+fn wrong_hunks_are_noticed() {
+    let patch = |header: &str| format!("Breaks it.\n\n--- a/x.rs\n+++ b/x.rs\n{header}\n a\n-b\n+c\n+d\n");
+    let hunk = hunks(&patch("@@ -2,2 +2,3 @@ fn f")).expect("a hunk").remove(0);
+    assert_eq!((&*hunk.file, hunk.line, &*hunk.old), ("x.rs", 2, "a\nb\n"));
+    for header in ["@@ -2,3 +2,3 @@", "@@ -2,1 +2,3 @@", "@@ -2,2 +2,2 @@", "@@ -2,2 +2,4 @@", "@@ -2 +2,3 @@"] {
+        assert!(hunks(&patch(header)).is_err(), "{header}");
+    }
+    for (code, expected) in
+        [("a\nb\n", true), ("1\na\nb\na\nb\n", true), ("a\nb\n2\na\nb\n", false), ("xa\nb\n", false)]
+    {
+        assert_eq!(fits(&hunk, code), expected, "{code}");
+    }
 }
