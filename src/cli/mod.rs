@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `run`, `plan`, `apply`, `fetch`, `runs`, `undo`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `emulator_sign_in` | the sign-in options of `emulator` |
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
 //! | `settings` | every option's value and its origin |
@@ -52,7 +52,6 @@ mod stop;
 mod target;
 mod terminal;
 mod tokens;
-mod undo;
 mod usage;
 
 use std::ffi::OsString;

@@ -372,7 +372,7 @@ const NAMES_WITH_A_REASON: [(&str, &str, &str); 20] = [
     ("cli/error.rs", "error", "a member of our own JSON"),
     ("cli/plan.rs", "code", "a member of our own JSON"),
     ("cli/plan.rs", "message", "a member of our own JSON"),
-    ("cli/runs.rs", "target", "a heading"),
+    ("cli/runs/show.rs", "target", "a heading"),
     ("cli/target.rs", "target", "a line of the log"),
     ("client/throttle.rs", "retry-after", "a header"),
     ("client/throttle.rs", "retry-after-ms", "a header"),
