@@ -28,7 +28,10 @@ use crate::journal::RunKey;
 use crate::model::snapshot::Snapshot;
 use crate::output::plan_file::PlanFile;
 use crate::plan::{self, Header, is_plan};
+use crate::report::Layout;
+use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
+use crate::report::preview::Preview;
 use crate::session::{Plan, PreparedRun, REMEMBER, RunInput, Session};
 use crate::text::{escape_json, printable};
 
@@ -135,7 +138,7 @@ pub(super) fn run(
         run.key = RunKey::Plan(checksum);
     }
     let shown = PlanView { args, target: &target, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
-    shown.show(run, to_stdout, terminal)
+    shown.show(run, terminal)
 }
 
 /// What is shown of a plan.
@@ -151,57 +154,79 @@ struct PlanView<'a> {
 
 impl PlanView<'_> {
     /// Shows it, and discards the imported run. Returns the exit code.
-    fn show(self, run: PreparedRun, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
-        let PlanView { args, target, page, global, plan, warnings } = self;
-        let input = Source::named(run.metadata.input.as_ref());
-        let builder = PreviewBuilder {
-            target,
-            calls: &args.calls,
-            send: None,
-            remember: REMEMBER,
-            input: &input,
-            typed: &global.typed,
-        };
-        let preview = builder.of_run(&run)?;
-        let next = match plan {
-            Some(plan) => apply_plan(plan, &global.typed),
-            None => save_plan(&args.input, &global.typed),
-        };
-        let say = |out: &mut dyn io::Write, layout| -> Result<(), Error> {
-            show(&run, preview.clone(), &mut *out, layout)?;
-            if let (Some(plan), RunKey::Plan(checksum)) = (plan, &run.key) {
-                writeln!(out, "\nplan: {}, checksum {}", printable(&plan.to_string_lossy()), plan::short(checksum))?;
-                if target.scope.is_none() {
-                    writeln!(out, "it names no tenant; to restrict it to one, use a token or `--tenant`")?;
-                }
-                return say_next(out, preview.run.counts.rows, &next);
-            }
-            // Without rows there is nothing to save.
-            match run.plan_header(target.scope.as_ref())?.rows {
-                0 => Ok(writeln!(out, "\nnothing was sent")?),
-                _ => Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?),
-            }
-        };
-        let code = match (args.detailed_exitcode, preview.run.counts.rows, run.imported.invalid) {
-            (true, 1.., _) => exit::CHANGES,
-            (_, _, 1..) => exit::SOME_FAILED,
-            _ => exit::OK,
-        };
-        let is_file = plan.is_some_and(|plan| plan != Path::new("-")) && args.output.is_some();
-        match args.format {
-            Format::Json => write_json(io::stdout().lock(), (&run, target), plan, preview.run.counts.rows, code)?,
+    fn show(self, run: PreparedRun, terminal: &Terminal) -> Result<u8, Error> {
+        let preview = self.preview(&run)?;
+        let next = self.next();
+        let code = self.code(&run, &preview);
+        let sent = preview.run.counts.rows;
+        let is_on_stdout = self.plan == Some(Path::new("-"));
+        match self.args.format {
+            Format::Json => write_json(io::stdout().lock(), (&run, self.target), self.plan, sent, code)?,
             // It is in the file.
-            Format::Human if terminal.silent && (is_file || on_stderr) => {}
-            Format::Human if on_stderr => say(&mut io::stderr(), terminal.err)?,
-            Format::Human => say(&mut io::stdout(), terminal.out)?,
+            Format::Human if terminal.silent && self.args.output.is_some() => {}
+            Format::Human if is_on_stdout => self.write(&run, &preview, &next, io::stderr(), terminal.err)?,
+            Format::Human => self.write(&run, &preview, &next, io::stdout(), terminal.out)?,
         }
-        if let Some(page) = page {
-            write_review(&run, target, page, &preview, &args.calls, warnings, &next)?;
-            let on_stderr = on_stderr || args.format == Format::Json;
-            if on_stderr { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }?;
+        if let Some(page) = self.page {
+            write_review(&run, self.target, page, &preview, &self.args.calls, self.warnings, &next)?;
+            say_report(page, is_on_stdout || self.args.format == Format::Json)?;
         }
         run.discard()?;
         Ok(code)
+    }
+
+    fn preview(&self, run: &PreparedRun) -> Result<Preview, Error> {
+        let input = Source::named(run.metadata.input.as_ref());
+        let builder = PreviewBuilder {
+            target: self.target,
+            calls: &self.args.calls,
+            send: None,
+            remember: REMEMBER,
+            input: &input,
+            typed: &self.global.typed,
+        };
+        builder.of_run(run)
+    }
+
+    /// The command that applies the plan, or saves it.
+    fn next(&self) -> NextCommand {
+        match self.plan {
+            Some(plan) => apply_plan(plan, &self.global.typed),
+            None => save_plan(&self.args.input, &self.global.typed),
+        }
+    }
+
+    fn code(&self, run: &PreparedRun, preview: &Preview) -> u8 {
+        match (self.args.detailed_exitcode, preview.run.counts.rows, run.imported.invalid) {
+            (true, 1.., _) => exit::CHANGES,
+            (_, _, 1..) => exit::SOME_FAILED,
+            _ => exit::OK,
+        }
+    }
+
+    /// Writes it for people: the preview, the plan's checksum, and what to run next.
+    fn write(
+        &self,
+        run: &PreparedRun,
+        preview: &Preview,
+        next: &NextCommand,
+        mut out: impl io::Write,
+        layout: Layout,
+    ) -> Result<(), Error> {
+        show(run, preview.clone(), &mut out, layout)?;
+        if let (Some(plan), RunKey::Plan(checksum)) = (self.plan, &run.key) {
+            writeln!(out, "\nplan: {}, checksum {}", printable(&plan.to_string_lossy()), plan::short(checksum))?;
+            if self.target.scope.is_none() {
+                writeln!(out, "it names no tenant; to restrict it to one, use a token or `--tenant`")?;
+            }
+            return say_next(out, preview.run.counts.rows, next);
+        }
+        // Without rows there is nothing to save.
+        match run.plan_header(self.target.scope.as_ref())?.rows {
+            0 => writeln!(out, "\nnothing was sent")?,
+            _ => writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?,
+        }
+        Ok(())
     }
 }
 
@@ -278,7 +303,7 @@ fn show_again(
         run
     };
     let shown = PlanView { args, target: &target, page, global, plan: Some(path), warnings: Warnings::default() };
-    shown.show(run, false, terminal)
+    shown.show(run, terminal)
 }
 
 /// Whether a file begins like a plan. A pipe is not looked into: what is read of it is gone.

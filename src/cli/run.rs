@@ -22,7 +22,7 @@ use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::files::temporary_dir;
-use crate::report::page::{ContextColumns, PageFile, Warnings};
+use crate::report::page::{ContextColumns, Warnings};
 use crate::report::preview::{FirstRequest, Preview};
 use crate::session::{Past, PreparedRun, REMEMBER, RunInput, Session};
 use crate::text::escape_json;
@@ -134,7 +134,7 @@ fn show_dry_run(
     }
     if let Some(page) = &sending.page {
         write_review(&run, sending.target, page, &preview, &args.send.calls, warnings, &next)?;
-        say_report_of(is_json, page)?;
+        say_report(page, is_json)?;
     }
     run.discard()?;
     Ok(code)
@@ -148,9 +148,4 @@ fn say_dry_run(target: &Target, args: &RunArgs, preview: &Preview, code: u8) -> 
         "origin": target.origin().to_string(), "input": args.input.name(), "sent": counts.rows, "invalid": counts.invalid, "nothing_asked": counts.nothing_asked, "exit": code,
     });
     writeln!(io::stdout(), "{}", escape_json(&object.to_string()))
-}
-
-/// Says where the report is; beside JSON on standard error.
-fn say_report_of(is_json: bool, page: &PageFile) -> Result<(), Error> {
-    if is_json { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }
 }

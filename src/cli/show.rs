@@ -133,10 +133,11 @@ pub(super) fn say_next(mut out: impl io::Write, rows: u64, next: &NextCommand) -
     Ok(writeln!(out, "\nnothing was sent; to send it:\n  {next}")?)
 }
 
-/// Says where the report is.
+/// Says where the report is; on standard error if standard output is for something else.
 ///
 /// # Errors
-/// If `out` fails.
-pub(super) fn say_report(mut out: impl io::Write, page: &PageFile) -> Result<(), Error> {
+/// If it can't be written.
+pub(super) fn say_report(page: &PageFile, on_stderr: bool) -> Result<(), Error> {
+    let out: &mut dyn io::Write = if on_stderr { &mut io::stderr() } else { &mut io::stdout() };
     Ok(writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?)
 }
