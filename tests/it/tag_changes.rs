@@ -1,7 +1,5 @@
 //! `tags: +a; -b`: the incident is read first, and the complete resulting list is sent.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::program::{Program, eventually, incidents};
@@ -132,12 +130,11 @@ fn equal_list_edit_is_applied_once() {
     assert_eq!((tags(&program, 1), program.comments(1)), (json!(["new", "tuned"]), vec!["done".into()]));
 }
 
-/// A kill while responses are on their way; then others change the lists before the next start.
+/// Both updates are applied, and the process is killed before it has a response; then others change the lists.
 #[test]
 fn update_in_doubt_is_resent_with_current_list() {
-    let program = Program::new().file("a.csv", format!("{HEADER}1,,+tuned,one\n2,,+tuned,\n")).emulator(|settings| {
-        settings.latency = Duration::from_millis(250)..=Duration::from_millis(300);
-    });
+    let rows = format!("{HEADER}1,,+tuned,one\n2,,+tuned,\n");
+    let program = Program::new().file("a.csv", rows).faulty_emulator(&["stall-after@updates*2"]);
     let started = program.start_sending("a.csv");
     eventually("both updates are on their way", || program.updates().len() == 2);
     started.kill();
