@@ -83,12 +83,14 @@ impl Credential {
         self.sign_in.tenant.as_ref().or(variable).filter(|tenant| is_tenant_id(tenant)).cloned()
     }
 
-    /// How it is shown before the question.
+    /// How it is shown before the question: its kind, and where it signs in unless that is one of Microsoft's hosts.
     pub(super) fn shown(&self) -> Option<String> {
         let Choice::Kind(kind, _) = &self.choice else { return None };
-        let host = Some(self.host()).filter(|_| kind.is_application())?.ok()?;
-        Some(if host.is_microsofts() { kind.to_string() } else { format!("{kind} at {}", host.origin()) })
-            .or_else(|| Some(kind.to_string()))
+        if matches!(kind, AuthKind::TokenFile) {
+            return None;
+        }
+        let host = kind.is_application().then(|| self.host().ok()).flatten().filter(|host| !host.is_microsofts());
+        Some(host.map_or_else(|| kind.to_string(), |host| format!("{kind} at {}", host.origin())))
     }
 
     /// Adds it to the settings that are kept with a run.

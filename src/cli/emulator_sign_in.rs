@@ -89,6 +89,9 @@ impl SignInArgs {
             Ok(certificate) => Ok(certificate.to_vec()),
             Err(_) => Err(Error::usage("the file of `--sign-in-certificate` has no certificate in PEM form")),
         };
+        // Arc's agent names its keys by their whole paths.
+        let keys = self.keys.map(std::path::absolute).transpose();
+        let keys = keys.map_err(|source| Error::Io { what: "cannot find the directory of the keys", source })?;
         let defaults = SignIn::new(lifetime);
         Ok(Some(SignIn {
             is_opaque: self.is_opaque,
@@ -98,7 +101,7 @@ impl SignInArgs {
             client: self.client,
             secret: secret.map(|secret| secret.trim_end_matches(['\r', '\n']).into()),
             certificate: certificate.map(der).transpose()?,
-            key_directory: self.keys,
+            key_directory: keys,
             revoked_at: self.revoked_at,
             faults: self.sign_in_faults,
             log: self.sign_in_log,

@@ -126,8 +126,8 @@ impl Target {
         };
         let scope = calls.sign_in.tenant.as_deref();
         // A name that is a tenant's id is that of the token, if it names one.
-        let named = scope.filter(|name| is_tenant_id(name)).map(str::to_owned);
         let requested = credential.as_ref().and_then(Credential::tenant_id);
+        let named = scope.filter(|name| is_tenant_id(name)).map(str::to_owned).or(requested.clone());
         let tenant = tokens.as_ref().map_or(requested, TokenCache::tenant);
         let scope = match (tenant, scope, &tokens) {
             _ if origin.is_loopback() => Some(origin_scope(&origin)),
@@ -330,7 +330,7 @@ impl Target {
             origin: self.origin().to_string(),
             scope: scope.map(TenantKey::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
-            credential: self.credential.as_ref().and_then(Credential::shown),
+            credential: self.credential.as_ref().filter(|_| self.tokens.is_some()).and_then(Credential::shown),
             proxy: Proxy::for_origin(self.origin()).map(|proxy| proxy.to_string()),
             certificates: self.certificates.join(" and "),
             emulator: self.is_emulated,

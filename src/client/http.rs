@@ -69,8 +69,6 @@ impl HttpTransport {
     /// If TLS can't be set up: the system has no readable certificates.
     pub fn new(consented: &ConsentedOrigin, concurrency: usize) -> Result<HttpTransport, HttpError> {
         let origin = consented.origin();
-        // Fails if it was already set: a process may create several transports.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = Proxy::for_origin(origin);
         if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_supported()) {
             return Err(HttpError::ProxyScheme(proxy.to_string()));
@@ -118,6 +116,8 @@ impl HttpTransport {
 
 /// A client that keeps this many idle connections.
 pub(super) fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
+    // Fails if it was already set: a process may create several clients.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .dns_resolver(Arc::new(Names))
         .retry(reqwest::retry::never())

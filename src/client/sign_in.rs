@@ -16,6 +16,7 @@ use super::origin::Origin;
 use super::proxy::Proxy;
 use super::sign_in_error::SignInError;
 use super::transport::{Reply, SendError};
+use crate::model::call::Obstacle;
 
 /// The longest a request can take.
 const WHOLE: Duration = Duration::from_secs(30);
@@ -140,6 +141,11 @@ impl SendError {
     pub(super) fn into_sign_in(self, from: &str) -> SignInError {
         let (from, message) = (from.to_owned(), self.message);
         match self.obstacle {
+            Some(Obstacle::UnknownHost { host, cause }) => SignInError::Refused {
+                from,
+                message: format!("host `{host}` not found ({cause})"),
+                hint: Some("check AZURE_AUTHORITY_HOST, HTTPS_PROXY and the network".to_owned()),
+            },
             Some(_) => SignInError::Refused { from, message, hint: None },
             None => SignInError::Unavailable { from, message, retry_after: None },
         }

@@ -33,6 +33,7 @@ pub(super) fn status_text(reply: &Reply) -> String {
     let texts = ["error_description", "message", "error"].into_iter();
     let said = texts.filter_map(|name| body.get(name)?.as_str()).find_map(|text| text.lines().next());
     match said {
+        None if (300..400).contains(&reply.status) => format!("status {}: redirects are not followed", reply.status),
         Some(said) => format!("status {}: {}", reply.status, printable(said)),
         None => format!("status {}", reply.status),
     }
