@@ -57,6 +57,7 @@ mod samples;
 mod secrets;
 mod service_down;
 mod settings;
+mod sign_in;
 mod simulated_day;
 mod simulation;
 mod spreadsheets;

@@ -15,9 +15,10 @@ use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bulk_triage::contract;
-use bulk_triage::emulator::{self, Fault, Settings};
+use bulk_triage::emulator::{self, Fault, Settings, SignInRequest};
 use bulk_triage::model::change::IncidentId;
 use rustix::process::{Pid, Signal, kill_process};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -123,6 +124,17 @@ impl Program {
         let by = i64::try_from(by.as_micros()).expect("some hours");
         let earlier = "UPDATE scopes SET pause_until = pause_until - ?1, pause_until_wall = pause_until_wall - ?1";
         self.journal().execute(earlier, [by]).expect("it is changed");
+    }
+
+    /// The requests to the services of its emulator that issue tokens.
+    pub(crate) fn sign_in_requests(&self) -> Vec<SignInRequest> {
+        self.emulator.as_ref().expect("an emulator").running.sign_in_requests()
+    }
+
+    /// The tokens, assertions and keys that its emulator has issued.
+    pub(crate) fn issued_secrets(&self) -> Vec<String> {
+        let issued = self.emulator.as_ref().expect("an emulator").running.issued_secrets();
+        issued.iter().map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
     /// The present state of an incident.
