@@ -1,7 +1,8 @@
 #!/bin/sh
 # Breaks one promise at a time in a copy of the program, and reports what notices it. Prints the first table of
 # docs/mutations.md. The mutations are the patches in tests/mutations: the first line of each says what it breaks. A
-# second line `Test: NAME` names the test that must fail; without it, a seed of the simulation must fail.
+# second line `Test: NAME` names the test that must fail, in tests/it or the library; without it, a seed of the simulation
+# must fail.
 #
 #   tests/mutations.sh [NAME…]      SEEDS=2000: give up after this many seeds; LIMIT=1200: seconds for one mutation
 #
@@ -41,7 +42,12 @@ for name; do
         bad=1
         continue
     fi
-    if [ -n "$test" ]; then
+    if [ -n "$test" ] && [ -e "$root/src/${test%%::*}" ]; then
+        said=$(cd "$copy" && CARGO_TARGET_DIR="$root/target/mutations" \
+            timeout "$limit" cargo test --quiet --lib "$test" 2>&1) && status=0 || status=$?
+        after='test'
+        by=$(echo "$said" | grep -q "^test result: FAILED" && echo "\`$test\`" || true)
+    elif [ -n "$test" ]; then
         case $test in simulation::*) of="program simulation" ;; *) of="program remote_service ${test%%::*}" ;; esac
         said=$(run "$of" "$test") && status=0 || status=$?
         after='test'
