@@ -32,6 +32,28 @@ impl Contract {
         why
     }
 
+    /// Checks that it changes only what rows mean: that it extends a built-in contract, and has its origin, quota and
+    /// audiences.
+    ///
+    /// # Errors
+    /// The first other change.
+    pub fn expect_same_service(&self) -> Result<(), String> {
+        self.expect_extension()?;
+        let mut why = Ok(());
+        for base in load_built_in().filter(|base| self.expect_within(base).is_ok()) {
+            why = if self.origin != base.origin {
+                Err(format!("it has another origin, `{}`", self.origin))
+            } else if self.quota != base.quota {
+                Err(format!("it has another quota, `{}`", self.quota))
+            } else if self.audiences != base.audiences {
+                Err(format!("it has other audiences, `{}`", self.audiences.join("`, `")))
+            } else {
+                return Ok(());
+            };
+        }
+        why
+    }
+
     fn expect_within(&self, base: &Contract) -> Result<(), String> {
         let known = &base.operations;
         let own = &self.operations;
@@ -124,5 +146,31 @@ mod tests {
         assert!(changed(&|contract| contract.properties[0].name = "action".to_owned()).is_err());
         assert!(changed(&|contract| contract.properties[0].kind = PropertyKind::Text).is_err());
         assert!(changed(&|contract| contract.properties.push(built_in.properties[0].clone())).is_err());
+    }
+
+    #[test]
+    fn contract_of_same_service_keeps_its_target() {
+        for name in BUILT_IN {
+            let built_in = load(name).expect("built in");
+            let changed = |change: &dyn Fn(&mut Contract)| {
+                let mut contract = built_in.clone();
+                contract.name = "ours".to_owned();
+                change(&mut contract);
+                contract.expect_same_service()
+            };
+            let set_dependencies = |contract: &mut Contract| contract.dependencies.clear();
+            assert_eq!(changed(&set_dependencies), Ok(()));
+            for change in [
+                &(|contract: &mut Contract| contract.origin = "https://evil.example".to_owned())
+                    as &dyn Fn(&mut Contract),
+                &|contract| contract.quota = "1/1m,2/1h".parse().expect("a quota"),
+                &|contract| contract.audiences.push("https://evil.example".to_owned()),
+                &|contract| contract.operations.update.path = "/api/machines/{id}/isolate".to_owned(),
+                &|contract| contract.read_application = "User.Read".to_owned(),
+                &|contract| contract.api.incident.id = "number".to_owned(),
+            ] {
+                changed(change).expect_err("more than what rows mean");
+            }
+        }
     }
 }
