@@ -15,6 +15,15 @@ pub enum Origin {
     Default,
     /// The contract.
     Contract,
+    /// A settings file.
+    File {
+        /// Its path, as it is displayed: `~/.config/bulk-triage/config.toml`.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// The profile that sets it, if one does.
+        profile: Option<String>,
+    },
     /// An environment variable, by its name.
     Variable(String),
     /// The command line.
@@ -33,6 +42,8 @@ impl fmt::Display for Origin {
         match self {
             Origin::Default => f.write_str("default"),
             Origin::Contract => f.write_str("contract"),
+            Origin::File { path, line, profile: None } => write!(f, "{path}:{line}"),
+            Origin::File { path, line, profile: Some(profile) } => write!(f, "{path}:{line} [profiles.{profile}]"),
             Origin::Variable(name) => write!(f, "env {name}"),
             Origin::Flag => f.write_str("flag"),
         }
@@ -55,10 +66,18 @@ impl TryFrom<String> for Origin {
             "flag" => Origin::Flag,
             other => match other.strip_prefix("env ") {
                 Some(name) => Origin::Variable(name.to_owned()),
-                None => return Err(format!("unknown origin of a setting: `{text}`")),
+                None => in_file(other).ok_or_else(|| format!("unknown origin of a setting: `{text}`"))?,
             },
         })
     }
+}
+
+/// `config.toml:5`, or `config.toml:5 [profiles.contoso]`
+fn in_file(text: &str) -> Option<Origin> {
+    let of_profile = text.strip_suffix(']').and_then(|text| text.split_once(" [profiles."));
+    let (place, profile) = of_profile.map_or((text, None), |(place, profile)| (place, Some(profile.to_owned())));
+    let (path, line) = place.rsplit_once(':')?;
+    Some(Origin::File { path: path.to_owned(), line: line.parse().ok()?, profile })
 }
 
 /// One option. An option that can be repeated has a setting for each time.
@@ -99,6 +118,12 @@ impl Settings {
         self.0.iter().any(|setting| setting.name == name)
     }
 
+    /// The origin of an option's value.
+    #[must_use]
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        self.0.iter().rfind(|setting| setting.name == name).map(|setting| &setting.origin)
+    }
+
     /// The value of an option, the last one if it is repeated.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
@@ -124,16 +149,25 @@ impl Settings {
         named.flat_map(|setting| [setting.name.clone(), setting.value.clone().unwrap_or_default()]).collect()
     }
 
-    /// These, and those of `others` that are missing here.
+    /// These, and those of `others` that are missing here. `--no-compare` outranks the `--compare` of others.
     #[must_use]
     pub fn or(&self, others: &Settings) -> Settings {
-        let missing = others.0.iter().filter(|other| !self.has(&other.name));
+        let missing = others.0.iter().filter(|other| !self.has(&other.name) && !self.has(&opposite(&other.name)));
         Settings(self.0.iter().chain(missing).cloned().collect())
     }
 
     /// Each, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Setting> {
         self.0.iter()
+    }
+}
+
+/// The option that undoes a Boolean one: `--no-compare` for `--compare`, and the other way around.
+#[must_use]
+pub fn opposite(name: &str) -> String {
+    match name.strip_prefix("--no-") {
+        Some(positive) => format!("--{positive}"),
+        None => format!("--no-{}", name.trim_start_matches('-')),
     }
 }
 
@@ -158,6 +192,8 @@ mod tests {
         assert_eq!(kept.filtered(|setting| setting.name != "--set").iter().count(), 2);
         assert_eq!(kept.words_of(&["--set", "--quota"]), ["--set", "a=1", "--set", "b=2", "--quota", "2/1h"]);
         assert_eq!((kept.value("--set"), kept.value("--yes"), kept.value("--limit")), (Some("b=2"), None, None));
+        assert_eq!(typed(&[("--no-yes", None)]).or(&typed(&[("--yes", None)])), typed(&[("--no-yes", None)]));
+        assert_eq!(typed(&[("--yes", None)]).or(&typed(&[("--no-yes", None)])), typed(&[("--yes", None)]));
     }
 
     #[test]
@@ -165,12 +201,19 @@ mod tests {
         let mut settings = typed(&[("--yes", None)]);
         settings.push("--quota", Some("2/1h".to_owned()), Origin::Contract);
         settings.push("token", Some("(set)".to_owned()), Origin::Variable("BULK_TRIAGE_TOKEN".to_owned()));
+        let file = |profile: Option<&str>| Origin::File {
+            path: "a dir: x/config.toml".to_owned(),
+            line: 5,
+            profile: profile.map(str::to_owned),
+        };
+        settings.push("--compare", None, file(None));
+        settings.push("--tenant", Some("contoso".to_owned()), file(Some("contoso [eu]")));
         let json = serde_json::to_string(&settings).expect("plain data");
-        insta::assert_snapshot!(json, @r#"[{"name":"--yes","value":null,"origin":"flag"},{"name":"--quota","value":"2/1h","origin":"contract"},{"name":"token","value":"(set)","origin":"env BULK_TRIAGE_TOKEN"}]"#);
+        insta::assert_snapshot!(json, @r#"[{"name":"--yes","value":null,"origin":"flag"},{"name":"--quota","value":"2/1h","origin":"contract"},{"name":"token","value":"(set)","origin":"env BULK_TRIAGE_TOKEN"},{"name":"--compare","value":null,"origin":"a dir: x/config.toml:5"},{"name":"--tenant","value":"contoso","origin":"a dir: x/config.toml:5 [profiles.contoso [eu]]"}]"#);
         assert_eq!(serde_json::from_str::<Settings>(&json).expect("its own"), settings);
         serde_json::from_str::<Origin>(r#""guessed""#).expect_err("no origin");
         let shown: Vec<String> = settings.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["--yes (flag)", "--quota 2/1h (contract)", "token (set) (env BULK_TRIAGE_TOKEN)"]);
+        assert_eq!(shown[..3], ["--yes (flag)", "--quota 2/1h (contract)", "token (set) (env BULK_TRIAGE_TOKEN)"]);
     }
 
     #[test]
