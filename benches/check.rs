@@ -93,14 +93,22 @@ fn run_check(path: &Path) -> Result<Duration> {
 
 fn run(arguments: &[&str]) -> Result<Duration> {
     let start = now();
-    let status = Command::new(env!("CARGO_BIN_EXE_bulk-triage")).args(arguments).stdout(Stdio::null()).status()?;
+    let status = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
+        .arg("--no-config")
+        .args(arguments)
+        .stdout(Stdio::null())
+        .status()?;
     if status.success() { Ok(start.elapsed()) } else { Err(format!("{arguments:?}: {status}").into()) }
 }
 
 /// Peak resident set of a check, in KiB. The kernel keeps the maximum, so the last value read while it runs counts.
 fn peak_memory(path: &Path) -> Result<f64> {
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_bulk-triage")).arg("check").arg(path).stdout(Stdio::null()).spawn()?;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
+        .arg("--no-config")
+        .arg("check")
+        .arg(path)
+        .stdout(Stdio::null())
+        .spawn()?;
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0.0;
     while child.try_wait()?.is_none() {

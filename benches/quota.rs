@@ -78,7 +78,7 @@ impl Run {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let calls = Arc::new(Mutex::new(Vec::new()));
         let transport = Timed {
-            inner: HttpTransport::new(&ConsentedOrigin::typed(emulator.origin.clone()), concurrency as usize)?,
+            inner: HttpTransport::new(&ConsentedOrigin::by_user(emulator.origin.clone()), concurrency as usize)?,
             clock: Clock::machine(),
             calls: Arc::clone(&calls),
         };
@@ -160,6 +160,7 @@ fn start_run(emulator: &Emulator, directory: &Path, quota: &str, first: u64, row
     std::fs::write(&input, format!("incidentId,status,comment\n{}", lines.collect::<String>()))?;
     let origin = emulator.origin.to_string();
     let child = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
+        .arg("--no-config")
         .args(["run", "--yes", "--quiet", "--base-url", &origin, "--quota", quota, "--state-dir"])
         .args([&directory.join("state"), &input])
         .current_dir(directory)

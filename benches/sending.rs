@@ -61,7 +61,7 @@ fn pace(rows: u64, took: Duration) -> f64 {
 }
 
 async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
-    let transport = HttpTransport::new(&ConsentedOrigin::typed(origin.clone()), concurrency as usize)?;
+    let transport = HttpTransport::new(&ConsentedOrigin::by_user(origin.clone()), concurrency as usize)?;
     let sent = Prepared::rows(first, rows, QUOTA)?.send(transport, concurrency).await?;
     let calls = Some(sent.end.requests.calls);
     assert_eq!((sent.end.completion, calls), (Completion::Finished, Some(rows)));

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Sends what is left of a file. Returns the number of rows.
 pub(crate) async fn send_file(file: &str, base_url: &str, token: &str, dir: &str) -> Result<u64, Box<dyn Error>> {
-    let origin = ConsentedOrigin::typed(base_url.parse()?);
+    let origin = ConsentedOrigin::by_user(base_url.parse()?);
     let (contract, clock) = (bulk_triage::contract::load("defender-classic")?, Clock::machine());
     let tokens = Arc::new(TokenCache::given(&token.to_owned().into())?);
     let client = Client::new(HttpTransport::new(&origin, 8)?, tokens, &contract, clock.clone());

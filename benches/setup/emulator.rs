@@ -24,6 +24,7 @@ impl Emulator {
     /// `seed` determines the latencies.
     pub(crate) fn start(quota: &str, latency: &str, seed: u64) -> Result<Emulator> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
+            .arg("--no-config")
             .args(["emulator", "--quota", quota, "--latency", latency, "--seed", &seed.to_string()])
             .stdout(Stdio::piped())
             .spawn()?;

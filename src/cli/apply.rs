@@ -113,7 +113,7 @@ impl Applied<'_> {
             stats.on_event(&Event::Finished(vec![row?]));
         }
         stats.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
-        let code = send::code_of_finished(&stats, args.send.allow_differs);
+        let code = send::code_of_finished(&stats, args.send.allows_differs());
         let next = NextStep::Apply { plan: &args.plan, typed, facts: &run.facts };
         let results = Path::new(&run.facts.results);
         let follows = journal.has_redirects(&run.name)?;

@@ -70,27 +70,39 @@ impl RunArgs {
 }
 
 /// Options of the preflight, for `run` and `plan`.
+#[expect(clippy::struct_excessive_bools, reason = "each Boolean option has a negation")]
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct PreflightArgs {
     /// Read the incidents first, show before and after, and skip those that need no change
-    #[arg(long)]
-    pub(super) compare: bool,
+    #[arg(long, overrides_with = "no_compare")]
+    compare: bool,
+    /// Don't read the incidents first, unless a change needs it (the default)
+    #[arg(long, hide_short_help = true, overrides_with = "compare")]
+    no_compare: bool,
     /// If an incident was merged into another, update its target instead (implies --compare)
-    #[arg(long)]
-    pub(super) follow_redirects: bool,
+    #[arg(long, overrides_with = "no_follow_redirects")]
+    follow_redirects: bool,
+    /// Don't update the target of a merged incident (the default)
+    #[arg(long, hide_short_help = true, overrides_with = "follow_redirects")]
+    no_follow_redirects: bool,
 }
 
 impl PreflightArgs {
     /// Whether all incidents are read.
     pub(super) fn looks(self) -> bool {
-        self.compare || self.follow_redirects
+        (self.compare && !self.no_compare) || self.follows()
+    }
+
+    /// Whether the target of a merged incident is updated.
+    fn follows(self) -> bool {
+        self.follow_redirects && !self.no_follow_redirects
     }
 
     /// Which incidents are read.
     pub(super) fn look(self) -> PreflightOptions {
         PreflightOptions {
             scope: if self.looks() { ReadScope::All } else { ReadScope::Needed },
-            follow_redirects: self.follow_redirects,
+            follow_redirects: self.follows(),
         }
     }
 }
@@ -220,8 +232,11 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "N", value_parser = number(1_u64, None))]
     pub(super) max_failures: Option<u64>,
     /// Exit with 0 even if responses show that changes were applied only in part
-    #[arg(long)]
-    pub(super) allow_differs: bool,
+    #[arg(long, overrides_with = "no_allow_differs")]
+    allow_differs: bool,
+    /// Exit with 1 if responses show that changes were applied only in part (the default)
+    #[arg(long, hide_short_help = true, overrides_with = "allow_differs")]
+    no_allow_differs: bool,
     /// Skip changes applied within the past DURATION; 0 ignores other runs; `runs resume` keeps the run's value
     #[arg(long, value_name = "DURATION", default_value = duration_text(REMEMBER), value_parser = parse_duration)]
     pub(super) remember: Duration,
@@ -240,4 +255,11 @@ pub(super) struct SendArgs {
     /// Format of the summary
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     pub(super) format: Format,
+}
+
+impl SendArgs {
+    /// Whether changes that were applied only in part count as done.
+    pub(super) fn allows_differs(&self) -> bool {
+        self.allow_differs && !self.no_allow_differs
+    }
 }

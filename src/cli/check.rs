@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use super::arguments::source;
-use super::global::Format;
+use super::global::{Format, GlobalArgs};
 use super::next_step;
 use super::row_options::RowArgs;
 use super::row_options::notes;
@@ -36,8 +36,8 @@ pub(super) struct CheckArgs {
 ///
 /// # Errors
 /// If the input can't be read to its end, or the output can't be written.
-pub(super) fn run(args: &CheckArgs, typed: &Settings, terminal: &Terminal) -> Result<u8, Error> {
-    let settings = args.rows.resolve()?;
+pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) -> Result<u8, Error> {
+    let settings = args.rows.resolve(global)?;
     let out = BufWriter::new(io::stdout().lock());
     match args.format {
         Format::Json => {
@@ -72,7 +72,7 @@ pub(super) fn run(args: &CheckArgs, typed: &Settings, terminal: &Terminal) -> Re
             if let Ok(stats) = &checked
                 && !terminal.silent
             {
-                summarize(&mut out, args, typed, stats, origin, place)?;
+                summarize(&mut out, args, &global.typed, stats, origin, place)?;
             }
             out.flush()?;
             Ok(verdict(&checked?))

@@ -7,21 +7,29 @@ use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
 
 use super::global::GlobalArgs;
-use super::settings::Defaults;
+use super::settings::{PREFIX, Surroundings, Variables};
 use crate::cli::error::Error;
-use crate::model::setting::Origin;
 
 /// The variable that holds the token itself.
 pub(super) const TOKEN: &str = "BULK_TRIAGE_TOKEN";
 
-/// The options that a variable can set.
-const BY_VARIABLE: [(&str, &str); 1] = [("--state-dir", "BULK_TRIAGE_STATE_DIR")];
+/// The variable that names another system file, for tests and packages.
+pub(super) const SYSTEM_CONFIG: &str = "BULK_TRIAGE_SYSTEM_CONFIG";
 
-/// What variables set. Clap would take a value from its own `env` as typed.
-pub(super) fn defaults() -> Defaults {
-    let set =
-        |(option, name): (&str, &str)| Some((option.to_owned(), (variable(name)?, Origin::Variable(name.to_owned()))));
-    BY_VARIABLE.into_iter().filter_map(set).collect()
+/// The variable that names the directory of the Arc agent's keys.
+const ARC_KEYS: &str = "BULK_TRIAGE_ARC_KEYS";
+
+/// What settings are read from.
+pub(super) fn surroundings() -> Surroundings {
+    let xdg = etcetera::base_strategy::Xdg::new().ok();
+    Surroundings {
+        variables: ours(),
+        system: variable(SYSTEM_CONFIG).unwrap_or_else(|| "/etc/bulk-triage/config.toml".into()).into(),
+        user: xdg.as_ref().map(|xdg| xdg.config_dir().join("bulk-triage/config.toml")),
+        // Parent directories are not searched.
+        project: "bulk-triage.toml".into(),
+        home: xdg.as_ref().map(|xdg| xdg.home_dir().to_owned()),
+    }
 }
 
 /// What the environment says.
@@ -93,7 +101,7 @@ impl AzureVariables {
             identity_endpoint: text("IDENTITY_ENDPOINT"),
             identity_header: secret("IDENTITY_HEADER"),
             has_identity_thumbprint: variable("IDENTITY_SERVER_THUMBPRINT").is_some(),
-            arc_keys: variable("BULK_TRIAGE_ARC_KEYS").map(PathBuf::from),
+            arc_keys: variable(ARC_KEYS).map(PathBuf::from),
         }
     }
 }
@@ -151,6 +159,13 @@ fn text(name: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The variables of ours that are not empty and may be settings. A name that is not UTF-8 is nobody's.
+fn ours() -> Variables {
+    let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let is_ours = |name: &str| name.starts_with(PREFIX) && ![TOKEN, SYSTEM_CONFIG, ARC_KEYS].contains(&name);
+    named.filter(|(name, value)| is_ours(name) && !value.is_empty()).collect()
 }
 
 /// Where the journal is kept: `--state-dir`, else `$XDG_STATE_HOME/bulk-triage`.

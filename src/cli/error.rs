@@ -119,6 +119,14 @@ pub enum Error {
         /// Why.
         message: String,
     },
+    /// An option has a wrong value, which was not typed.
+    #[error("{at}: {error}")]
+    Setting {
+        /// The file and line, or the variable, that sets it.
+        at: String,
+        /// What is wrong with the value.
+        error: Box<Error>,
+    },
     /// An error that the JSON on standard output names already.
     #[error(transparent)]
     InJson(Box<Error>),
@@ -173,7 +181,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Ended { code, .. } => *code,
-            Error::InJson(error) => error.exit_code(),
+            Error::InJson(error) | Error::Setting { error, .. } => error.exit_code(),
             Error::Path(error) if error.is_held() => exit::STOPPED,
             Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::STOPPED,
             Error::ReaderGone { .. } | Error::SignIn { is_temporary: true, .. } => exit::STOPPED,
@@ -237,7 +245,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::SignIn { hint, .. } => hint.clone(),
-            Error::InJson(error) => error.hint(),
+            Error::InJson(error) | Error::Setting { error, .. } => error.hint(),
             _ if self.is_full() => Some("free some space, then run the same command again".to_owned()),
             Error::Contract(ContractError::Unknown { name }) => {
                 nearest(name, BUILT_IN.into_iter()).map(|meant| format!("did you mean `{meant}`?"))

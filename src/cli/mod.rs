@@ -2,10 +2,10 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `config`, `emulator` | a subcommand each, with its arguments |
 //! | `emulator_sign_in` | the sign-in options of `emulator` |
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
-//! | `settings` | every option's value and its origin |
+//! | `settings` | the layers of settings; every option's value and its origin |
 //! | `known_options` | which command takes which option, and which options hold paths |
 //! | `environment`, `target`, `plan_target`, `run_target`, `credential`, `tokens`, `destination` | what was typed and what the environment says, resolved |
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
@@ -18,6 +18,7 @@
 mod apply;
 mod arguments;
 mod check;
+mod config;
 mod confirm;
 mod contract;
 mod credential;
@@ -64,6 +65,7 @@ use crate::cli::error::Error;
 use crate::text::Printable;
 use environment::Environment;
 use global::GlobalArgs;
+use settings::{Defaults, Loaded};
 use terminal::Terminal;
 
 /// Update Microsoft Defender XDR incidents in bulk from a CSV or JSONL file
@@ -104,6 +106,8 @@ enum Command {
     Emulator(Box<emulator::EmulatorArgs>),
     /// Show a contract's values and quota
     Contract(contract::ContractArgs),
+    /// Show settings and where each comes from
+    Config(Box<config::ConfigArgs>),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -111,6 +115,17 @@ enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+impl Command {
+    /// Whether settings count for it. The others print what is always the same.
+    fn takes_settings(&self) -> bool {
+        match self {
+            Command::Completions { .. } | Command::Man => false,
+            Command::Config(args) => args.command.is_none(),
+            _ => true,
+        }
+    }
 }
 
 /// Runs the command that the process was started with; the exit code.
@@ -125,29 +140,36 @@ pub fn main() -> u8 {
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let json = JsonTo::asked_for(&arguments);
-    let cli = match parse(&arguments) {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => {
-            usage::tell(&error, printable_command(), &arguments);
-            let error = usage_error(&error);
-            json.tell(&error);
-            return error.exit_code();
-        }
-        Err(help) => {
-            usage::tell(&help, printable_command(), &arguments);
+    let loaded = settings::load(&settings::wanted(Cli::command(), &arguments), &environment::surroundings());
+    let (loaded, unusable) = match loaded {
+        Ok(loaded) => (loaded, None),
+        Err(error) => (Loaded::default(), Some(error)),
+    };
+    let error = match parse(&arguments, &loaded) {
+        Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()).map_or_else(|| execute(cli), Err) {
+            Ok(code) => return code,
+            Err(error) => error,
+        },
+        Err(help) if !help.use_stderr() => {
+            usage::tell(&help, printable_command(loaded.defaults), &arguments);
             return exit::OK;
         }
-    };
-    match execute(cli) {
-        Ok(code) => code,
         Err(error) => {
-            if !error.is_reported() {
-                tell(&error);
-            }
-            json.tell(&error);
-            error.exit_code()
+            let wrong = || settings::wrong_setting(&error, command(&Defaults::new()), &arguments, &loaded);
+            let Some(error) = unusable.or_else(wrong) else {
+                usage::tell(&error, printable_command(loaded.defaults), &arguments);
+                let error = usage::usage_error(&error);
+                json.tell(&error);
+                return error.exit_code();
+            };
+            error
         }
+    };
+    if !error.is_reported() {
+        tell(&error);
     }
+    json.tell(&error);
+    error.exit_code()
 }
 
 /// Where a command without JSON of its own prints its error for a script.
@@ -197,40 +219,43 @@ impl JsonTo {
     }
 }
 
-/// What the parser of the command line says, in one line.
-fn usage_error(error: &clap::Error) -> Error {
-    let text = error.render().to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
-    Error::usage(words.join(" "))
+/// The command line, with these defaults.
+fn command(defaults: &Defaults) -> clap::Command {
+    settings::with_defaults(Cli::command(), defaults)
 }
 
-/// The command line, with defaults that are safe to print.
-fn printable_command() -> clap::Command {
-    settings::with_defaults(Cli::command(), &settings::escaped(environment::defaults()))
+/// The same, safe to print.
+fn printable_command(defaults: Defaults) -> clap::Command {
+    command(&settings::escaped(defaults))
 }
 
-fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let defaults = environment::defaults();
-    let mut command = settings::with_defaults(Cli::command(), &defaults);
+fn parse(arguments: &[OsString], loaded: &Loaded) -> Result<Cli, clap::Error> {
+    let defaults = &loaded.defaults;
+    let mut command = command(defaults);
     known_options::register(command.clone());
     let matches = command.try_get_matches_from_mut(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    let settings = settings::resolve(&command, &matches, &defaults);
+    let settings = settings::resolve(&command, &matches, defaults);
     cli.global.typed = settings.typed();
     cli.global.to_keep = known_options::with_absolute_paths(&cli.global.typed);
     cli.global.settings = settings::of_run(&command, &matches, &settings);
     cli.global.words = arguments.to_vec();
     cli.global.values = settings::values(&matches);
+    cli.global.values.extend(loaded.files.iter().cloned());
+    cli.global.is_project_contract = loaded.is_of_project("--contract", &settings);
+    cli.global.unknown_variables.clone_from(&loaded.unknown_variables);
     Ok(cli)
 }
 
 fn execute(cli: Cli) -> Result<u8, Error> {
     let environment = Environment::read();
     let mut terminal = Terminal::set_up(&cli.global, &environment)?;
+    if cli.command.takes_settings() && !terminal.quiet {
+        cli.global.unknown_variables.iter().for_each(|why| terminal::say(&format!("warning: {why}")));
+    }
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Check(args) => check::run(&args, &cli.global.typed, &terminal),
+        Command::Check(args) => check::run(&args, &cli.global, &terminal),
         Command::Plan(args) => plan::run(&args, &cli.global, &environment, &mut terminal),
         Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
         Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),
@@ -238,9 +263,10 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::OK),
         Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
+        Command::Config(args) => config::run(&args, &Cli::command(), &cli.global, &environment, &terminal),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "bulk-triage", &mut text);
+            clap_complete::generate(shell, &mut command(&Defaults::new()), "bulk-triage", &mut text);
             io::stdout().lock().write_all(&text)?;
             Ok(exit::OK)
         }
@@ -253,7 +279,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
 
 /// The manual: one page for all commands, so that it refers to no other page.
 fn manual() -> io::Result<Vec<u8>> {
-    let command = Cli::command();
+    let command = command(&Defaults::new());
     let page = Man::new(command.clone());
     let mut text = Vec::new();
     page.render_title(&mut text)?;

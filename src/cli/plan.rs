@@ -95,10 +95,10 @@ pub(super) fn run(
     }
     let file = output.map(|path| PlanFile::examine(path, args.input.path())).transpose()?;
 
-    let settings = args.rows.resolve()?;
+    let settings = args.rows.resolve(global)?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
-    let place = Place { typed: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
+    let place = Place { given: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
     let access = args.look.looks().then_some(Access::Read);
     let target = Target::new(settings.contract.clone(), place, &args.calls, access, global, env)?;
     let clock = Clock::machine();

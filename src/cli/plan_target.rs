@@ -25,7 +25,7 @@ pub(super) fn target_of(
     let altered = |error: OriginError| PlanError::Altered { what: format!("line 1: {error}") };
     let origin = plan.header.origin.parse::<Origin>().map_err(altered);
     let origin = origin.map_err(|error| Error::Plan { path: plan.path.clone(), error })?.to_string();
-    let place = Place { typed: base_url, named: &origin, by: "the plan" };
+    let place = Place::kept(base_url, &origin, "the plan", global);
     place.expect_named(|typed| is_for_another(plan, "place", &origin, &typed.to_string()))?;
     let target = Target::new(plan.contract.clone(), place, calls, access, global, env)?;
     match (plan.tenant(), &target.scope) {

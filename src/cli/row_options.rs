@@ -5,11 +5,13 @@ use std::ffi::OsStr;
 use clap::ValueHint;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use super::global::GlobalArgs;
 use super::number::number;
+use super::settings::load_contract;
 use crate::check::{PropertyOverride, Rules};
 use crate::cli::error::Error;
 use crate::clock::Clock;
-use crate::contract::{BUILT_IN, Contract, load};
+use crate::contract::{BUILT_IN, Contract};
 use crate::input::{FileKind, Input};
 use crate::model::outcome::OutcomeKind;
 use crate::report::age;
@@ -75,8 +77,8 @@ impl RowArgs {
     ///
     /// # Errors
     /// If one of them can't be used.
-    pub(super) fn resolve(&self) -> Result<RowSettings, Error> {
-        let contract = load(&self.contract)?;
+    pub(super) fn resolve(&self, global: &GlobalArgs) -> Result<RowSettings, Error> {
+        let contract = load_contract(&self.contract, &global.settings, global.is_project_contract)?;
         let set =
             self.set.iter().map(|typed| PropertyOverride::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
         for (at, one) in set.iter().enumerate() {

@@ -39,7 +39,7 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let beside = [&[args.input.path(), args.send.results.as_deref()], &args.send.calls.sign_in.files()[..]].concat();
     let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
-    let settings = args.rows.resolve()?;
+    let settings = args.rows.resolve(global)?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
     let runtime = send::runtime()?;

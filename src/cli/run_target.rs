@@ -24,7 +24,7 @@ pub(super) fn target_of(
     let name = &run.name;
     let contract = contract_of(journal, run)?;
     contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
-    let place = Place { typed: base_url, named: &run.facts.origin, by: "the journal" };
+    let place = Place::kept(base_url, &run.facts.origin, "the journal", global);
     place.expect_named(|typed| Error::Usage {
         message: format!("run {name} is for {}, not for {typed}", place.named),
         hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),

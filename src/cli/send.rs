@@ -182,7 +182,7 @@ impl Sending<'_> {
         }
         let code = match &failed {
             Some(error) => error.exit_code(),
-            None => exit_code(&completion, state, &stats, self.args.allow_differs),
+            None => exit_code(&completion, state, &stats, self.args.allows_differs()),
         };
         let (scope, origin) = (self.target.shown_scope(&tenant), self.target.origin().to_string());
         let summary = Summary {

@@ -8,11 +8,13 @@ use super::credential::Credential;
 use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::next_step::accepting;
+use super::settings::blame;
 use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::cli::error::Error;
 use crate::client::{
-    Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds, is_tenant_id,
+    Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, OriginError, Proxy, TokenCache, TokenNeeds,
+    is_tenant_id,
 };
 use crate::clock::Clock;
 use crate::contract::Contract;
@@ -20,10 +22,22 @@ use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::Quota;
-use crate::model::setting::{Origin as ValueOrigin, Settings};
+use crate::model::setting::{Origin as ValueOrigin, Setting, Settings};
 use crate::report::preview;
 use crate::session;
 use crate::text::printable;
+
+/// The options that say whose API it is and who calls it: an emulator of ours needs none of them.
+const OF_THE_API: [&str; 8] = [
+    "--auth",
+    "--tenant",
+    "--client-id",
+    "--token-file",
+    "--token-command",
+    "--client-secret-file",
+    "--client-certificate",
+    "--token-file-mode",
+];
 
 /// Where a run goes.
 pub(super) struct Target {
@@ -64,8 +78,8 @@ struct Refusal {
 /// What says where the API is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
-    /// `--base-url` of this command.
-    pub(super) typed: Option<&'a str>,
+    /// `--base-url`, which the user has typed or set in their own settings or a variable: no project file can set it.
+    pub(super) given: Option<&'a str>,
     /// The origin that is used without it.
     pub(super) named: &'a str,
     /// What names that: `the plan`.
@@ -92,7 +106,7 @@ impl Target {
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
+        let place = Place { given: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
         let access = if args.dry_run { Access::Read } else { Access::Write };
         let access = Some(access).filter(|_| !args.leaves_no_trace());
         Target::new(contract, place, &args.send.calls, access, global, env)
@@ -114,10 +128,11 @@ impl Target {
         let origin = consented.origin().clone();
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
-            return Err(Error::Usage {
+            let error = Error::Usage {
                 message: format!("--quota {quota} exceeds the API's limits, {}", contract.quota),
                 hint: Some("lower it to keep each of these windows".to_owned()),
-            });
+            };
+            return Err(blame(&global.settings, "--quota", error));
         }
         let credential = Credential::chosen(calls, env, global)?;
         let tokens = match &credential {
@@ -191,7 +206,11 @@ impl Target {
             added.push("--base-url", Some(self.origin().to_string()), ValueOrigin::Contract);
         }
         self.credential.iter().for_each(|credential| credential.add_to(&mut added));
-        global.settings.or(&added)
+        let counts = |setting: &Setting| match setting.name.as_str() {
+            "--base-url" => setting.value.as_deref().and_then(|url| url.parse().ok()).as_ref() == Some(self.origin()),
+            name => !(self.is_emulated && OF_THE_API.contains(&name)),
+        };
+        global.settings.filtered(counts).or(&added)
     }
 
     /// Says where requests go, before the first of them, if it was not shown already.
@@ -348,26 +367,36 @@ fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
     if origin.is_built_in() { scope } else { scope.at(&origin.family()) }
 }
 
-impl Place<'_> {
-    /// Checks that what is typed, if anything is, is what is named. `other`: why not.
+impl<'a> Place<'a> {
+    /// The place of something that keeps its origin, such as a plan. A base URL of settings is for it only if it is the
+    /// same; a typed one must be.
+    pub(super) fn kept(given: Option<&'a str>, named: &'a str, by: &'static str, global: &GlobalArgs) -> Place<'a> {
+        let origin = |text: &str| text.parse::<Origin>().ok();
+        let is_same = |given: &&str| origin(given).is_some_and(|given| Some(given) == origin(named));
+        let given = given.filter(|given| global.typed.has("--base-url") || is_same(given));
+        Place { given, named, by }
+    }
+
+    /// Checks that what is given, if anything is, is what is named. `other`: why not.
     ///
     /// # Errors
     /// If it is another origin, or none.
     pub(super) fn expect_named(&self, other: impl FnOnce(Origin) -> Error) -> Result<(), Error> {
-        match self.typed.map(str::parse::<Origin>).transpose()? {
-            Some(typed) if typed != self.named.parse()? => Err(other(typed)),
+        match self.given.map(str::parse::<Origin>).transpose()? {
+            Some(given) if given != self.named.parse()? => Err(other(given)),
             _ => Ok(()),
         }
     }
 
-    /// The origin, if the user has named it or nobody needs to. The one place where consent is found: what a user's own
-    /// settings and variables say joins `typed` here.
+    /// The origin, if the user has named it or nobody needs to. The one place where consent is found.
     ///
     /// # Errors
     /// If only a file or the journal names it.
     fn consented(&self, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
-        if let Some(typed) = self.typed {
-            return Ok(ConsentedOrigin::typed(typed.parse()?));
+        if let Some(given) = self.given {
+            let origin =
+                given.parse().map_err(|error: OriginError| blame(&global.settings, "--base-url", error.into()))?;
+            return Ok(ConsentedOrigin::by_user(origin));
         }
         ConsentedOrigin::named(self.named.parse()?).map_err(|NotConsented(origin)| {
             let why = "which is not built in, and your token is sent there only if you confirm it";

@@ -44,7 +44,7 @@ impl Terminal {
             (Color::Auto, ColorWish::None) => is_terminal,
         };
         let quiet = args.quiet > 0;
-        let draws = io::stderr().is_terminal() && !env.is_dumb && !args.no_progress && !quiet;
+        let draws = io::stderr().is_terminal() && !env.is_dumb && args.progress() && !quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
         start_log(args, &screen, color(io::stderr().is_terminal()))?;
         Ok(Terminal {

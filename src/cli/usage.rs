@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 
 use super::terminal;
+use crate::cli::error::Error;
 use crate::text::printable;
 
 /// Says on its stream what `error` is about: `command`, of which all is safe to print, has failed to parse `arguments`.
@@ -19,4 +20,12 @@ pub(super) fn tell(error: &clap::Error, command: clap::Command, arguments: &[OsS
         // An argument that is right where it is escaped: one that is not UTF-8.
         _ => error.render().to_string().lines().for_each(terminal::say),
     }
+}
+
+/// What the parser of the command line says, in one line.
+pub(super) fn usage_error(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
+    Error::usage(words.join(" "))
 }

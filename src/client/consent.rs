@@ -17,9 +17,9 @@ pub struct ConsentedOrigin {
 pub struct NotConsented(pub Origin);
 
 impl ConsentedOrigin {
-    /// The user has named it for this command. Other ways to name it (settings, a variable) belong here, too.
+    /// The user has named it: typed for this command, or in their own settings or a variable.
     #[must_use]
-    pub fn typed(origin: Origin) -> ConsentedOrigin {
+    pub fn by_user(origin: Origin) -> ConsentedOrigin {
         ConsentedOrigin { origin, takes_opaque_only: false }
     }
 
@@ -63,7 +63,7 @@ mod tests {
         for text in ["https://evil.example", "https://api.security.microsoft.com:444", "https://10.0.0.1"] {
             let origin: Origin = text.parse().expect(text);
             assert_eq!(named(text), Err(NotConsented(origin.clone())), "{text}");
-            assert!(!ConsentedOrigin::typed(origin).takes_opaque_only());
+            assert!(!ConsentedOrigin::by_user(origin).takes_opaque_only());
         }
     }
 }

@@ -327,7 +327,7 @@ mod tests {
         async fn start() -> Server {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("a bound socket");
-            let origin = ConsentedOrigin::typed(format!("http://{address}").parse().expect("loopback"));
+            let origin = ConsentedOrigin::by_user(format!("http://{address}").parse().expect("loopback"));
             Server { listener, transport: HttpTransport::new(&origin, 8).expect("no certificates needed") }
         }
 
@@ -613,7 +613,7 @@ mod tests {
     async fn https_origin_gets_no_plaintext() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let origin = ConsentedOrigin::typed(format!("https://{address}").parse().expect("https"));
+        let origin = ConsentedOrigin::by_user(format!("https://{address}").parse().expect("https"));
         let transport = HttpTransport::new(&origin, 1).expect("the system's certificates");
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");

@@ -9,6 +9,7 @@
 //! | `open` | the calls that open and create files; no other file has such calls |
 //! | `refusal` | why a file or directory is not used, and the rules for each kind |
 //! | `links` | resolving the links of a path, with a check of each link's owner |
+//! | `settings_file` | reading a settings file that only the user or root can have written |
 //! | `private_dir` | a directory that only the user can enter |
 //! | `output_path` | the path of an output: what exists there, and whether it may be replaced |
 //! | `atomic_file` | writing an output to a temporary file, which then gets its name |
@@ -19,6 +20,7 @@ mod open;
 mod output_path;
 mod private_dir;
 mod refusal;
+mod settings_file;
 
 pub(crate) use atomic_file::replace;
 pub(crate) use links::resolve;
@@ -32,3 +34,4 @@ pub(crate) use output_path::{
 };
 pub(crate) use private_dir::PrivateDir;
 pub use refusal::Refusal;
+pub(crate) use settings_file::{WrittenBy, read_settings};

@@ -37,6 +37,9 @@ pub enum Refusal {
         /// The argument for `chmod` that corrects it.
         fix: &'static str,
     },
+    /// Its directory is not used, and so neither is what is in it.
+    #[error("its directory is not safe: {0}")]
+    Directory(Box<Refusal>),
     /// The command uses it for something else.
     #[error("the command already uses that file or its directory")]
     Used,

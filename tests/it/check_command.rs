@@ -1,13 +1,13 @@
 //! `bulk-triage check` and `contract` on the command line: exit codes, samples, output.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::program::spawned;
+use crate::program::{spawned, without_settings};
 
 /// Exit code, standard output and standard error.
 fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+    let mut command = without_settings();
     command.args(arguments).env("NO_COLOR", "1");
     let mut child = spawned(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))
         .expect("the program starts");
@@ -131,7 +131,7 @@ fn standard_input_can_be_checked() {
 
 #[test]
 fn closed_pipe_does_not_panic() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+    let mut command = without_settings();
     command.args(["check", "samples/mistakes.csv"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawned(&mut command).expect("the program starts");
     drop(child.stdout.take());

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use bulk_triage::contract::{self, BUILT_IN, PropertyKind};
 use bulk_triage::model::outcome::{OutcomeKind, RESULT_COLUMNS};
 
 use crate::faults::setting;
 use crate::layers::tests_in;
-use crate::program::files_below;
+use crate::program::{files_below, without_settings};
+use crate::settings::{hostile, precedence};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -99,7 +100,7 @@ fn every_documented_command_works_as_printed() {
 
 /// The `--help` texts of a command and its subcommands.
 fn help(command: &[&str], all: &mut String) {
-    let asked = Command::new(env!("CARGO_BIN_EXE_bulk-triage")).args(command).arg("--help").output();
+    let asked = without_settings().args(command).arg("--help").output();
     let said = String::from_utf8(asked.expect("the program").stdout).expect("text");
     assert!(!said.is_empty(), "{command:?}");
     let below = said.split("\nCommands:\n").nth(1).unwrap_or_default();
@@ -368,16 +369,55 @@ fn table_of_faults() -> String {
 
 #[test]
 fn table_of_faults_lists_the_tests() {
-    let page = text(FAULTS);
-    let (before, rest) = page.split_once(BEGIN).expect("the beginning of the table");
+    expect_part(FAULTS, BEGIN, &table_of_faults());
+}
+
+/// The settings, as the schema of settings files has them.
+fn table_of_settings() -> String {
+    let schema = precedence::schema();
+    let mut table =
+        vec!["| setting | variable | project file | what it sets |".to_owned(), "| --- | --- | --- | --- |".to_owned()];
+    for (name, is_of_project) in precedence::names(&schema) {
+        let definition = &schema["$defs"][&name];
+        let variable = format!("BULK_TRIAGE_{}", name.replace('-', "_").to_uppercase());
+        let choices = definition["enum"].as_array().into_iter().flatten().filter_map(|choice| choice.as_str());
+        let choices: Vec<String> = choices.map(|choice| format!("`{choice}`")).collect();
+        let choices = if choices.is_empty() { String::new() } else { format!(": {}", choices.join(", ")) };
+        let default = match &definition["default"] {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => format!(" [default: {text}]"),
+            other => format!(" [default: {other}]"),
+        };
+        let what = definition["description"].as_str().expect("a text");
+        let may = if is_of_project { "yes" } else { "no" };
+        table.push(format!("| `{name}` | `{variable}` | {may} | {what}{choices}{default} |"));
+    }
+    table.join("\n") + "\n"
+}
+
+#[test]
+fn table_of_settings_is_that_of_the_schema() {
+    expect_part("docs/settings.md", "<!-- made from `config schema` -->\n", &table_of_settings());
+}
+
+#[test]
+fn hostile_project_files_get_the_documented_refusals() {
+    expect_part("docs/settings.md", "<!-- made by hostile project files -->\n", &hostile::table());
+}
+
+/// Fails unless the part of the page behind this mark is what it is made from.
+fn expect_part(name: &str, begin: &str, made: &str) {
+    /// Another test may write another part.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _turn = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let page = text(name);
+    let (before, rest) = page.split_once(begin).expect("the beginning of the table");
     let (found, after) = rest.split_once(END).expect("the end of the table");
-    let table = table_of_faults();
     if setting("BULK_TRIAGE_DOCS").is_some_and(|word| word == "write") {
-        let page = [before, BEGIN, &table, END, after].concat();
-        fs::write(root().join(FAULTS), page).expect("the page is written");
+        fs::write(root().join(name), [before, begin, made, END, after].concat()).expect("the page is written");
     } else {
-        let hint = "the table is not that of the tests: BULK_TRIAGE_DOCS=write cargo test --test it docs";
-        assert!(found == table, "{hint}");
+        let hint = "the table is not what it is made from: BULK_TRIAGE_DOCS=write cargo test --test it docs";
+        assert!(found == made, "{name}: {hint}");
     }
 }
 

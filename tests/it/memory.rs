@@ -23,6 +23,7 @@ fn bounded(
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -d {bound}; exec \"$0\" {arguments}"), env!("CARGO_BIN_EXE_bulk-triage")]);
     command.current_dir(program.path("")).env("BULK_TRIAGE_STATE_DIR", program.path("state"));
+    command.env("XDG_CONFIG_HOME", program.path(".config")).env("BULK_TRIAGE_SYSTEM_CONFIG", "/nowhere/config.toml");
     let (reader, writer) = std::io::pipe().expect("a pipe");
     command.stdin(Stdio::from(reader));
     let running = started(command);

@@ -352,3 +352,30 @@ fn step_summary_in_foreign_directory_is_appended() {
     users.expect_refused("Permission denied", |_| send("runner/summary"));
     users.expect_refused("Permission denied", |_| send("runner/missing"));
 }
+
+#[test]
+fn settings_file_is_judged_by_owner_and_links() {
+    let Some(users) = users() else { return };
+    users.directory(".config", USER, 0o755);
+    users.directory(".config/bulk-triage", USER, 0o755);
+    let own = ".config/bulk-triage/config.toml";
+    let check = |code: i32| users.run("check a.csv").expect_code(code);
+    users.file(own, "quota = '1/1m'\n", OTHER, 0o644);
+    check(2).expect_text("it belongs to another user");
+    for owner in [USER, 0] {
+        users.give(own, owner, 0o644);
+        check(0);
+    }
+    users.give(".config/bulk-triage", OTHER, 0o755);
+    check(2).expect_text("its directory is not safe: it belongs to another user");
+    users.give(".config/bulk-triage", USER, 0o755);
+    fs::rename(users.path(own), users.path("dotfile")).expect("it is there");
+    users.link(own, users.path("dotfile"), OTHER);
+    check(2).expect_text("belongs to another user");
+    fs::remove_file(users.path(own)).expect("it is there");
+    users.link(own, users.path("dotfile"), USER);
+    check(0);
+    // A project file may be anybody's: it says what rows mean.
+    users.file("bulk-triage.toml", "compare = true\n", OTHER, 0o666);
+    check(0);
+}

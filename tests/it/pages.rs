@@ -117,6 +117,7 @@ impl Reader {
         let program = Path::new(env!("CARGO_BIN_EXE_bulk-triage")).parent().expect("a directory");
         let mut shell = Command::new("sh");
         shell.args(["-c", command]).current_dir(self.clone.path()).env_clear().env("HOME", self.clone.path());
+        shell.env("BULK_TRIAGE_SYSTEM_CONFIG", "/nowhere/config.toml");
         shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", program.display()));
         shell
     }

@@ -157,12 +157,13 @@ impl Program {
 
     /// The program with these arguments, which may contain anything.
     pub(crate) fn command_of<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+        let mut command = without_settings();
         command
             .args(arguments)
             .current_dir(self.dir.path())
-            .env_clear()
             .env("HOME", self.dir.path())
+            .env("XDG_CONFIG_HOME", self.path(".config"))
+            .env("BULK_TRIAGE_SYSTEM_CONFIG", self.path("etc/config.toml"))
             .env("BULK_TRIAGE_STATE_DIR", self.path("state"))
             .env("BULK_TRIAGE_TOKEN", TOKEN)
             .stdin(Stdio::null());
@@ -289,8 +290,17 @@ pub(crate) fn incidents(requests: &[Request]) -> Vec<u64> {
 pub(crate) fn in_place_of(command: &Command, other: &str) -> Command {
     let mut other = Command::new(other);
     other.current_dir(command.get_current_dir().expect("the directory it was given")).stdin(Stdio::null());
+    // The variables of who runs the tests are not those of the program.
+    other.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     other
+}
+
+/// The program, which reads no settings of this machine or of who runs the tests.
+pub(crate) fn without_settings() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+    command.env_clear().env("BULK_TRIAGE_SYSTEM_CONFIG", "/nowhere/config.toml");
+    command
 }
 
 /// A command, quoted for a shell.

@@ -1,4 +1,10 @@
-//! The settings of a run are kept with it, each with the origin of its value, and shown by reports.
+//! Settings come from files, variables and the command line. Those of a run are kept with it, each with the origin of its
+//! value, and shown by reports.
+
+mod config;
+mod consent;
+pub(crate) mod hostile;
+pub(crate) mod precedence;
 
 use serde_json::{Value, json};
 

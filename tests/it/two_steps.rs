@@ -53,7 +53,7 @@ fn rows_are_sent_in_two_steps() {
 
 async fn send(origin: &str) -> Result<i32, Box<dyn Error>> {
     let clock = Clock::machine();
-    let origin = ConsentedOrigin::typed(origin.parse()?);
+    let origin = ConsentedOrigin::by_user(origin.parse()?);
     let tokens = Arc::new(TokenCache::given(&TOKEN.to_owned().into())?);
     let client = Client::new(HttpTransport::new(&origin, 8)?, tokens, contract(), clock.clone());
     let target = Target {

@@ -20,13 +20,14 @@ use super::number::number;
 use super::patience::open_journal;
 use super::read_calls::read_list;
 use super::send::runtime;
+use super::settings::load_contract;
 use super::target::{Access, Place, Target};
 use super::terminal::Terminal;
 use crate::apply::Completion;
 use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::Clock;
-use crate::contract::{BUILT_IN, Contract, load};
+use crate::contract::{BUILT_IN, Contract};
 use crate::report::fetch_summary::FetchSummary;
 
 /// `bulk-triage fetch`
@@ -65,7 +66,7 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
-    let contract = load(&args.contract)?;
+    let contract = load_contract(&args.contract, &global.settings, global.is_project_contract)?;
     let clock = Clock::machine();
     let started_at = clock.now().wall;
     let filter = args.which.on_server(&contract, started_at)?;
@@ -115,7 +116,7 @@ pub(super) fn run(
 /// Where the list is read.
 fn target(args: &FetchArgs, contract: Contract, global: &GlobalArgs, env: &Environment) -> Result<Target, Error> {
     let named = contract.origin.clone();
-    let place = Place { typed: args.base_url.as_deref(), named: &named, by: "the contract" };
+    let place = Place { given: args.base_url.as_deref(), named: &named, by: "the contract" };
     Target::new(contract, place, &args.calls, Some(Access::Read), global, env)
 }
 

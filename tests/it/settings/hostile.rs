@@ -1,0 +1,68 @@
+//! What a hostile project file tries, and what the program says to it: the table in `docs/settings.md`.
+
+use std::fmt::Write as _;
+
+use crate::program::{Program, closing};
+use crate::settings::precedence::{PROJECT, USER, names, schema, settings_file};
+
+/// What the project file says, and what another file says: a contract, or the user's own settings.
+type Row = (&'static str, Option<(&'static str, &'static str)>);
+
+const EVIL: &str = "evil.toml";
+
+/// Beyond each setting of [`forbidden`].
+pub(crate) const ROWS: &[Row] = &[
+    ("base-url = 'https://evil.example'", None),
+    ("token-file = '/etc/passwd'", None),
+    ("[profiles.evil]", None),
+    ("yes = true", None),
+    ("set = 'status=Resolved'", None),
+    ("token = 'x'", None),
+    ("quota = '40/1m'", Some((USER, "quota = '30/1m'\n"))),
+    ("contract = 'evil.toml'", Some((EVIL, "extends = 'defender'\norigin = 'https://evil.example'\n"))),
+    ("contract = 'evil.toml'", Some((EVIL, "extends = 'defender'\naudiences = ['https://evil.example']\n"))),
+    ("contract = 'evil.toml'", Some((EVIL, "extends = 'defender'\nquota = '1/1m,1/1h'\n"))),
+    ("contract = 'evil.toml'", Some((EVIL, "extends = 'defender'\npath = '/api/machines/{id}/isolate'\n"))),
+    ("contract = 'evil.toml'", Some((EVIL, "extends = 'defender'\n[permissions]\napplication = 'User.Read'\n"))),
+    ("contract = '/dev/zero'", None),
+];
+
+pub(crate) fn prepare(program: &Program, (project, other): &Row) {
+    settings_file(program, PROJECT, &format!("{project}\n"));
+    if let Some((name, text)) = other {
+        settings_file(program, name, text);
+    }
+}
+
+/// A row for each setting that a project file must not have.
+fn forbidden() -> Vec<String> {
+    let of_all = names(&schema()).into_iter().filter(|(_, is_of_project)| !is_of_project);
+    of_all.map(|(name, _)| format!("{name} = 'x'")).collect()
+}
+
+/// Each setting with the message and the exit code.
+pub(crate) fn table() -> String {
+    let mut table =
+        "| a project file says | and another file | exit code | message |\n| --- | --- | --- | --- |\n".to_owned();
+    let rows = forbidden()
+        .into_iter()
+        .map(|line| (line, None))
+        .chain(ROWS.iter().map(|(line, other)| ((*line).to_owned(), *other)));
+    for (line, other) in rows {
+        let program = Program::new().file("a.csv", closing(1..=2)).file("requests.jsonl", "").emulator(|_| ());
+        settings_file(&program, PROJECT, &format!("{line}\n"));
+        let mut beside = String::new();
+        if let Some((name, text)) = other {
+            settings_file(&program, name, text);
+            let last = text.trim_end().replace('\n', "; ");
+            beside = format!("`{}`: `{last}`", name.rsplit('/').next().expect("a name"));
+        }
+        let ended = program.run("run a.csv --yes");
+        assert!(program.requests().is_empty(), "{line}");
+        let first = ended.stderr.lines().next().expect("a message");
+        let message = first.strip_prefix("error: ").unwrap_or_else(|| panic!("{line}: {}", ended.printed()));
+        let code = ended.code.expect("an end");
+        let _ = writeln!(table, "| `{line}` | {beside} | {code} | {message} |");
+    }
+    table
+}
