@@ -355,3 +355,106 @@ fn choose(sign_in: &SignInArgs, env: &Environment, settings: &Settings) -> Resul
         Some(Choice::Kind(kind, origin.unwrap_or(Origin::Flag)))
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::environment::ColorWish;
+
+    /// What is set: options that were typed, options from a variable (`~--auth`), and variables.
+    fn chosen(set: &[(&str, &str)]) -> Result<Option<Choice>, String> {
+        let mut settings = Settings::default();
+        let value =
+            |name: &str| set.iter().find(|(one, _)| one.trim_start_matches('~') == name).map(|(_, value)| *value);
+        for (name, value) in set.iter().filter(|(name, _)| name.contains("--")) {
+            let origin = if name.starts_with('~') { Origin::Variable("V".to_owned()) } else { Origin::Flag };
+            settings.push(name.trim_start_matches('~'), Some((*value).to_owned()), origin);
+        }
+        let sign_in = SignInArgs {
+            auth: value("--auth").map(|kind| AuthKind::from_str(kind, false).expect("a kind")),
+            tenant: None,
+            client_id: value("--client-id").map(str::to_owned),
+            token_file: value("--token-file").map(PathBuf::from),
+            token_command: value("--token-command").map(str::to_owned),
+            client_secret_file: value("--client-secret-file").map(PathBuf::from),
+            client_certificate: value("--client-certificate").map(PathBuf::from),
+            token_file_mode: TokenFileMode::Private,
+        };
+        let env = Environment {
+            token: value("BULK_TRIAGE_TOKEN").map(|token| token.to_owned().into()),
+            azure: AzureVariables {
+                tenant: None,
+                client_id: value("AZURE_CLIENT_ID").map(str::to_owned),
+                client_secret: value("AZURE_CLIENT_SECRET").map(|secret| secret.to_owned().into()),
+                client_certificate: value("AZURE_CLIENT_CERTIFICATE_PATH").map(PathBuf::from),
+                federated_token_file: value("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+                authority_host: None,
+                github_url: value("ACTIONS_ID_TOKEN_REQUEST_URL").map(str::to_owned),
+                github_token: None,
+                metadata_host: None,
+                identity_endpoint: value("IDENTITY_ENDPOINT").map(str::to_owned),
+                identity_header: None,
+                has_identity_thumbprint: false,
+                arc_keys: None,
+            },
+            credentials_directory: None,
+            certificates: Vec::new(),
+            color: ColorWish::None,
+            is_dumb: false,
+            columns: None,
+            step_summary: None,
+        };
+        choose(&sign_in, &env, &settings).map_err(|error| error.to_string())
+    }
+
+    /// From the last to the first: each outranks all that came before it.
+    #[test]
+    fn first_of_documented_order_is_chosen() {
+        let variable = |name: &str| Origin::Variable(name.to_owned());
+        let mut set = vec![("IDENTITY_ENDPOINT", "http://127.0.0.1/")];
+        assert_eq!(chosen(&set), Ok(None), "a machine's identity is not used unless it is asked for");
+        for (name, value, choice) in [
+            ("AZURE_CLIENT_SECRET", "s", Choice::Kind(AuthKind::ClientSecret, variable("AZURE_CLIENT_SECRET"))),
+            (
+                "AZURE_CLIENT_CERTIFICATE_PATH",
+                "c",
+                Choice::Kind(AuthKind::ClientCertificate, variable("AZURE_CLIENT_CERTIFICATE_PATH")),
+            ),
+            (
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                "https://g",
+                // Without a client ID it is any job's.
+                Choice::Kind(AuthKind::ClientCertificate, variable("AZURE_CLIENT_CERTIFICATE_PATH")),
+            ),
+            ("AZURE_CLIENT_ID", "i", Choice::Kind(AuthKind::GithubOidc, variable("ACTIONS_ID_TOKEN_REQUEST_URL"))),
+            (
+                "AZURE_FEDERATED_TOKEN_FILE",
+                "f",
+                Choice::Kind(AuthKind::WorkloadIdentity, variable("AZURE_FEDERATED_TOKEN_FILE")),
+            ),
+            ("BULK_TRIAGE_TOKEN", "t", Choice::Token),
+            ("~--token-file", "t", Choice::Kind(AuthKind::TokenFile, variable("V"))),
+            ("~--auth", "azure-cli", Choice::Kind(AuthKind::AzureCli, variable("V"))),
+            ("--token-command", "vault", Choice::Kind(AuthKind::TokenCommand, Origin::Flag)),
+        ] {
+            set.push((name, value));
+            assert_eq!(chosen(&set), Ok(Some(choice)), "{name}");
+        }
+        set.retain(|(name, _)| *name != "~--auth");
+        set.push(("--auth", "managed-identity"));
+        assert_eq!(chosen(&set), Ok(Some(Choice::Kind(AuthKind::ManagedIdentity, Origin::Flag))));
+    }
+
+    #[test]
+    fn contradicting_options_are_refused() {
+        for set in
+            [[("--token-file", "t"), ("--token-command", "c")], [("~--token-file", "t"), ("~--token-command", "c")]]
+        {
+            assert_eq!(chosen(&set), Err("both --token-file and --token-command are set".to_owned()));
+        }
+        let set = [("--client-secret-file", "s"), ("BULK_TRIAGE_TOKEN", "t")];
+        assert_eq!(chosen(&set), Err("both --client-secret-file and BULK_TRIAGE_TOKEN are set".to_owned()));
+        let set = [("~--client-secret-file", "s"), ("BULK_TRIAGE_TOKEN", "t")];
+        assert_eq!(chosen(&set), Ok(Some(Choice::Token)));
+    }
+}

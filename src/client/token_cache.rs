@@ -439,6 +439,9 @@ async fn ask(mut asking: Asking) {
     let Some(source) = &shared.source else { return };
     loop {
         let found = source.tokens.fetch().await;
+        if let Err(error) = &found {
+            tracing::info!(%error, "no new token");
+        }
         match shared.take_in(source, found, source.clock.now()) {
             Some(at) => source.clock.sleep_until(at).await,
             None => break asking.is_done = true,

@@ -1,6 +1,7 @@
 //! Renewal: the token expires during a run, and the next one is late.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -118,6 +119,55 @@ async fn sign_in_down_for_long_stops_resumably() {
             assert_eq!((ends.requests.calls, left, stage.now()), (20, 20, 12_000));
         }
     }
+}
+
+/// Tokens of an hour, each fetched in 20 s, from a server that has down times of seven minutes.
+#[derive(Debug)]
+struct Hourly {
+    clock: Clock,
+    fetched: Arc<AtomicUsize>,
+}
+
+impl TokenSource for Hourly {
+    fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+        Box::pin(async {
+            let began = self.clock.now();
+            self.clock.sleep_until(began.boot + Duration::from_secs(20)).await;
+            // Down from minute 52 of each hour: when the token is renewed, and for four minutes.
+            if since_start(began.boot) % 3_600_000 / 60_000 >= 52 {
+                let (from, message) = ("login.example".to_owned(), "status 503".to_owned());
+                return Err(SignInError::Unavailable { from, message, retry_after: None }.into());
+            }
+            let number = self.fetched.fetch_add(1, Ordering::Relaxed);
+            let expires = self.clock.now().wall.checked_add(Duration::from_hours(1)).ok();
+            Ok(Token { text: format!("token-{number}").into(), expires, refresh: None })
+        })
+    }
+
+    fn name(&self) -> String {
+        "login.example".to_owned()
+    }
+
+    fn supply(&self) -> Supply {
+        Supply::Issuer { patience: Duration::from_mins(10) }
+    }
+}
+
+/// 500 rows of 25 a minute and 167 an hour: the last hour begins after three.
+#[tokio::test(start_paused = true)]
+async fn three_hours_need_one_token_an_hour() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "25/1m,160/1h".parse().expect("a quota");
+    let (clock, fetched) = (stage.clock.clone(), Arc::new(AtomicUsize::new(0)));
+    let tokens = TokenCache::open(Hourly { clock: clock.clone(), fetched: Arc::clone(&fetched) }, clock).await;
+    stage.tokens = Arc::new(tokens.expect("a token"));
+    let changes: Vec<_> = (1..=500).map(resolve).collect();
+    let (ends, wire, _) = stage.send(&changes, willing()).await;
+    assert_eq!((ends.completion, ends.requests.calls, wire.times().len()), (Completion::Finished, 500, 500));
+    assert!(stage.now() > 3 * 3_600_000, "{}", stage.now());
+    let longest = usize::try_from(stage.now() / 3_300_000).expect("positive") + 1;
+    let fetched = fetched.load(Ordering::Relaxed);
+    assert!((2..=longest).contains(&fetched), "{fetched} tokens in {} ms", stage.now());
 }
 
 #[tokio::test(start_paused = true)]

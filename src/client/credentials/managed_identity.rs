@@ -179,3 +179,45 @@ impl TokenSource for ManagedIdentity {
         Supply::Issuer { patience: self.patience }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn key(realm: &str, keys: &Path) -> Result<String, String> {
+        let endpoint = MachineEndpoint::of_machine("http://127.0.0.1:1/token").expect("loopback");
+        let platform = Platform::Arc { keys: keys.to_owned() };
+        let (resource, clock) = ("https://api.example".to_owned(), Clock::machine());
+        let identity = ManagedIdentity::new(platform, endpoint, resource, None, Duration::ZERO, clock);
+        let identity = identity.expect("no certificates needed");
+        let headers = vec![("www-authenticate".to_owned(), format!("Basic realm={realm}"))];
+        let challenge = Reply { status: 401, headers, body: Vec::new(), incomplete: None };
+        let key = identity.key(keys, &challenge).await;
+        key.map(|key| key.expose_secret().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn only_keys_of_the_agent_are_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let keys = dir.path().join("tokens");
+        std::fs::create_dir(&keys).expect("makes");
+        let write = |path: &Path, text: &str| std::fs::write(path, text).expect("writes");
+        write(&keys.join("a.key"), "s3cret\n");
+        write(&keys.join("b.key"), &"x".repeat(4097));
+        write(&dir.path().join("id_rsa.key"), "theirs");
+        write(&keys.join("notes.txt"), "theirs");
+        let named = |path: &str| keys.join(path).display().to_string();
+        assert_eq!(key(&named("a.key"), &keys).await.as_deref(), Ok("s3cret"));
+        assert_eq!(key(&format!("\"{}\"", named("a.key")), &keys).await.as_deref(), Ok("s3cret"), "quoted");
+        for path in
+            [named("../id_rsa.key"), named("notes.txt"), "/etc/passwd".to_owned(), "a.key".to_owned(), String::new()]
+        {
+            let error = key(&path, &keys).await.expect_err("is none of its keys");
+            assert!(error.contains("its challenge names no key in "), "{error}");
+        }
+        assert!(key(&named("b.key"), &keys).await.expect_err("too long").contains("longer than 4096 bytes"));
+        assert!(
+            key(&named("c.key"), &keys).await.expect_err("missing").contains("cannot read the key of the Arc agent")
+        );
+    }
+}
