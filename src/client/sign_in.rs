@@ -1,7 +1,8 @@
 //! Sign-in requests: what credentials send, and the response. They are not API requests: they take no permit.
 //!
 //! Promises: one call is one request on the wire: no retries, no redirects. It ends within [`WHOLE`], its body is bounded,
-//! and its secrets are in no error. Plain http goes only to loopback and link-local addresses, without a proxy.
+//! and its secrets are in no error: what a server repeats of them is redacted. Plain http goes only to loopback and
+//! link-local addresses, without a proxy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::proxy::Proxy;
 use super::sign_in_error::SignInError;
 use super::transport::{Reply, SendError};
 use crate::model::call::Obstacle;
+use crate::text::Secrets;
 
 /// The longest a request can take.
 const WHOLE: Duration = Duration::from_secs(30);
@@ -33,35 +35,39 @@ pub(super) struct SignInRequest {
     url: Url,
     headers: Vec<(&'static str, SecretString)>,
     form: Option<Vec<(&'static str, SecretString)>>,
+    /// What no error may show.
+    secrets: Secrets,
 }
 
 impl SignInRequest {
     pub(super) fn get(url: Url) -> SignInRequest {
-        SignInRequest { url, headers: Vec::new(), form: None }
+        SignInRequest { url, headers: Vec::new(), form: None, secrets: Secrets::default() }
     }
 
     /// With a form as its body.
     pub(super) fn post(url: Url) -> SignInRequest {
-        SignInRequest { url, headers: Vec::new(), form: Some(Vec::new()) }
+        SignInRequest { form: Some(Vec::new()), ..SignInRequest::get(url) }
     }
 
-    pub(super) fn header(self, name: &'static str, value: &str) -> SignInRequest {
-        self.secret_header(name, value, &SecretString::default())
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> SignInRequest {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// A header whose value ends with a secret.
     pub(super) fn secret_header(mut self, name: &'static str, scheme: &str, secret: &SecretString) -> SignInRequest {
-        self.headers.push((name, format!("{scheme}{}", secret.expose_secret()).into()));
-        self
+        self.secrets.add(secret.expose_secret());
+        self.header(name, &format!("{scheme}{}", secret.expose_secret()))
     }
 
-    pub(super) fn field(self, name: &'static str, value: &str) -> SignInRequest {
-        self.secret_field(name, &SecretString::from(value))
+    pub(super) fn field(mut self, name: &'static str, value: &str) -> SignInRequest {
+        self.form.get_or_insert_default().push((name, value.into()));
+        self
     }
 
     pub(super) fn secret_field(mut self, name: &'static str, value: &SecretString) -> SignInRequest {
-        self.form.get_or_insert_default().push((name, value.clone()));
-        self
+        self.secrets.add(value.expose_secret());
+        self.field(name, value.expose_secret())
     }
 }
 
@@ -98,11 +104,16 @@ impl SignInTransport {
     /// One attempt.
     #[expect(clippy::disallowed_methods, reason = "the one place that sends sign-in requests")]
     pub(super) async fn send(&self, request: SignInRequest) -> Result<Reply, SendError> {
-        let sent = self.prepare(request)?.send().await;
-        match sent {
+        let (prepared, secrets) = self.prepare(request)?;
+        match prepared.send().await {
             Ok(response) => {
                 self.has_answered.store(true, Ordering::Relaxed);
-                Ok(receive(response, None, BOUNDS, |name| HEADERS.contains(&name)).await)
+                let mut reply = receive(response, None, BOUNDS, |name| HEADERS.contains(&name)).await;
+                // Nobody shows the body of a success, and its token may have a part of the assertion.
+                if reply.status != 200 {
+                    reply.body = secrets.redact_bytes(&reply.body).into_owned();
+                }
+                Ok(reply)
             }
             Err(error) => {
                 let lost = no_response(&error, &self.origin, self.proxy.as_ref()).await;
@@ -112,7 +123,8 @@ impl SignInTransport {
         }
     }
 
-    fn prepare(&self, request: SignInRequest) -> Result<reqwest::RequestBuilder, SendError> {
+    /// The request, and its secrets.
+    fn prepare(&self, request: SignInRequest) -> Result<(reqwest::RequestBuilder, Secrets), SendError> {
         let prepared = match &request.form {
             None => self.client.get(request.url),
             Some(fields) => {
@@ -123,7 +135,7 @@ impl SignInTransport {
             }
         };
         let prepared = prepared.timeout(WHOLE).header(ACCEPT, "application/json");
-        request.headers.iter().try_fold(prepared, |prepared, (name, value)| {
+        let prepared = request.headers.iter().try_fold(prepared, |prepared, (name, value)| {
             let mut header = HeaderValue::try_from(value.expose_secret()).map_err(|_| SendError {
                 may_have_arrived: false,
                 is_reused: false,
@@ -132,7 +144,8 @@ impl SignInTransport {
             })?;
             header.set_sensitive(true);
             Ok(prepared.header(HeaderName::from_static(name), header))
-        })
+        })?;
+        Ok((prepared, request.secrets))
     }
 }
 

@@ -42,6 +42,9 @@ pub enum TokenTextError {
     /// An array, an object without a token, or no complete JSON.
     #[error("is JSON without a token: it needs a member `accessToken`, `access_token` or `token`")]
     NoMember,
+    /// Plain text or a page from an endpoint that answers in JSON.
+    #[error("is not JSON")]
+    NotJson,
     /// White space between other characters: two tokens, or a token broken into lines.
     #[error("has white space inside, at byte {at}: it should hold one token, on one line")]
     WhiteSpace {

@@ -12,7 +12,7 @@ use super::aadsts::{Refusal, hint};
 use super::application::Application;
 use super::certificate::assertion;
 use super::github::GithubJob;
-use super::reply::{fresh_token, status_text, unavailable};
+use super::reply::{issued_token, status_text, unavailable};
 use super::secret::{Secret, text_in};
 use super::tenant::is_tenant_id;
 use crate::client::http::HttpError;
@@ -22,7 +22,6 @@ use crate::client::sign_in_error::SignInError;
 use crate::client::token_source::{BoxFuture, Supply, Token, TokenError, TokenSource};
 use crate::client::transport::Reply;
 use crate::clock::{Clock, Now};
-use crate::text::Secrets;
 
 /// How an application proves its identity.
 #[derive(Debug)]
@@ -94,7 +93,7 @@ impl Entra {
         if reply.status == 200 && reply.incomplete.is_none() {
             let refused =
                 |why| SignInError::Refused { from: self.name(), message: format!("its response {why}"), hint: None };
-            return fresh_token(&reply.body, now).map_err(|why| refused(why).into());
+            return issued_token(&reply, now).map_err(|why| refused(why).into());
         }
         Err(self.refusal(&reply, &evidence, now).into())
     }
@@ -127,9 +126,7 @@ impl Entra {
         if let Some(unavailable) = unavailable(&self.name(), reply) {
             return unavailable;
         }
-        let mut secrets = Secrets::default();
-        secrets.add(evidence.text.expose_secret());
-        let message = secrets.redact(&said.message().unwrap_or_else(|| status_text(reply))).into_owned();
+        let message = said.message().unwrap_or_else(|| status_text(reply));
         if is_temporary {
             return SignInError::Unavailable { from: self.name(), message, retry_after: None };
         }

@@ -38,12 +38,12 @@ impl GithubJob {
         );
         let from = self.endpoint.to_string();
         let reply = self.http.send(request).await.map_err(|error| error.into_sign_in(&from))?;
-        if reply.status == 200
-            && let Ok(answer) = serde_json::from_slice::<Answer>(&reply.body)
-        {
-            return Ok(answer.value);
+        if reply.status != 200 || reply.incomplete.is_some() {
+            return Err(refusal(from, &reply));
         }
-        Err(refusal(from, &reply))
+        let answer = serde_json::from_slice::<Answer>(&reply.body);
+        let message = "its response is not JSON with an assertion".to_owned();
+        answer.map(|answer| answer.value).map_err(|_| SignInError::Refused { from, message, hint: None })
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::endpoint::MachineEndpoint;
-use super::reply::{fresh_token, status_text, unavailable};
+use super::reply::{issued_token, status_text, unavailable};
 use super::secret::text_in;
 use crate::client::http::HttpError;
 use crate::client::secret_file::SecretFile;
@@ -18,7 +18,6 @@ use crate::client::sign_in_error::SignInError;
 use crate::client::token_source::{BoxFuture, Supply, Token, TokenError, TokenSource};
 use crate::client::transport::Reply;
 use crate::clock::Clock;
-use crate::text::Secrets;
 
 /// The longest key of Arc's agent, in bytes, by its documentation.
 const LONGEST_KEY: u64 = 4096;
@@ -85,21 +84,16 @@ impl ManagedIdentity {
     }
 
     async fn token(&self) -> Result<Token, TokenError> {
-        let mut secrets = Secrets::default();
         let mut reply = self.send(self.request()).await?;
         if let (Platform::Arc { keys }, 401) = (&self.platform, reply.status) {
             let key = self.key(keys, &reply).await?;
-            secrets.add(key.expose_secret());
             reply = self.send(self.request().secret_header("authorization", "Basic ", &key)).await?;
         }
-        if let Platform::AppService { header } = &self.platform {
-            secrets.add(header.expose_secret());
-        }
         if reply.status == 200 && reply.incomplete.is_none() {
-            let found = fresh_token(&reply.body, self.clock.now());
+            let found = issued_token(&reply, self.clock.now());
             return found.map_err(|why| self.refused(format!("its response {why}"), None).into());
         }
-        Err(self.refusal(&reply, &secrets).into())
+        Err(self.refusal(&reply).into())
     }
 
     async fn send(&self, request: SignInRequest) -> Result<Reply, SignInError> {
@@ -135,13 +129,13 @@ impl ManagedIdentity {
         Ok(key)
     }
 
-    fn refusal(&self, reply: &Reply, secrets: &Secrets) -> SignInError {
+    fn refusal(&self, reply: &Reply) -> SignInError {
         // A new machine has its identity a moment later (404), and one that is moved can't be asked for a while (410).
         let is_moving = matches!(self.platform, Platform::VirtualMachine) && matches!(reply.status, 404 | 410);
         if let Some(unavailable) = unavailable(&self.name(), reply) {
             return unavailable;
         }
-        let message = secrets.redact(&status_text(reply)).into_owned();
+        let message = status_text(reply);
         if is_moving {
             return SignInError::Unavailable { from: self.name(), message, retry_after: None };
         }

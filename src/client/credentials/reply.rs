@@ -17,6 +17,13 @@ pub(super) fn fresh_token(text: &[u8], now: Now) -> Result<Token, TokenTextError
     Ok(Token { text: token, expires, refresh: lifetime.refresh_in.and_then(after) })
 }
 
+/// The token in a response of an endpoint. Unlike a program or a file, it never has a token without JSON around it: such a
+/// text is what a proxy says.
+pub(super) fn issued_token(reply: &Reply, now: Now) -> Result<Token, TokenTextError> {
+    let text = reply.body.trim_ascii_start();
+    if text.starts_with(b"{") { fresh_token(text, now) } else { Err(TokenTextError::NotJson) }
+}
+
 /// If a server answered that it can't serve a token for the moment.
 pub(super) fn unavailable(from: &str, reply: &Reply) -> Option<SignInError> {
     let is_temporary = matches!(reply.status, 408 | 429 | 500..) || (reply.status == 200 && reply.incomplete.is_some());

@@ -30,11 +30,16 @@ pub(super) enum SignInFaultKind {
     Unavailable(u16),
     /// This status, with a `Retry-After` if a time is given.
     Status(u16, Option<Duration>),
+    /// This status, with an error that repeats the secrets of the request.
+    Echo(u16),
     Drop,
     Stall,
     /// The response comes after this time.
     Slow(Duration),
-    NotJson,
+    NotJson {
+        /// Whether it is plain text instead of HTML.
+        is_text: bool,
+    },
     Huge,
     NoIdentity,
     Redirect(String),
@@ -109,6 +114,16 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<SignInFaultKind, Strin
             let wrong = || format!("`{name}` accepts only `=400` and `=503`");
             return Ok(SignInFaultKind::Unavailable(status.ok_or_else(wrong)?));
         }
+        "echo" => {
+            let status = detail.unwrap_or("400").parse().ok().filter(|status| (300..=599).contains(status));
+            let wrong = || format!("`{name}` accepts only a status from 300 to 599");
+            return Ok(SignInFaultKind::Echo(status.ok_or_else(wrong)?));
+        }
+        "not-json" => match detail {
+            None => return Ok(SignInFaultKind::NotJson { is_text: false }),
+            Some("text") => return Ok(SignInFaultKind::NotJson { is_text: true }),
+            Some(detail) => return Err(format!("`{name}` accepts only `=text`, not `={detail}`")),
+        },
         "slow" => return Ok(SignInFaultKind::Slow(duration(detail.unwrap_or("2s"))?)),
         "redirect" => {
             let to = detail.unwrap_or("/elsewhere");
@@ -118,7 +133,6 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<SignInFaultKind, Strin
         }
         "drop" => SignInFaultKind::Drop,
         "stall" => SignInFaultKind::Stall,
-        "not-json" => SignInFaultKind::NotJson,
         "huge" => SignInFaultKind::Huge,
         "no-identity" => SignInFaultKind::NoIdentity,
         "wrong-audience" => SignInFaultKind::Altered(Alteration::WrongAudience),
@@ -129,8 +143,8 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<SignInFaultKind, Strin
                 let default = (status == 429).then(|| Duration::from_secs(1));
                 return Ok(SignInFaultKind::Status(status, detail.map(duration).transpose()?.or(default)));
             }
-            let names = "enter aadsts and a number, temporarily-unavailable, a status from 300 to 599, drop, stall, slow, \
-                         not-json, huge, no-identity, wrong-audience, no-roles, other-tenant or redirect";
+            let names = "enter aadsts and a number, temporarily-unavailable, a status from 300 to 599, echo, drop, stall, \
+                         slow, not-json, huge, no-identity, wrong-audience, no-roles, other-tenant or redirect";
             return Err(names.to_owned());
         }
     };

@@ -36,6 +36,7 @@ use std::io;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::{Value, json};
 
 pub use faults::{SIGN_IN_GRAMMAR, SignInFault};
 pub(super) use grant::NewToken;
@@ -206,9 +207,11 @@ impl SignInService {
             SignInFaultKind::Drop => empty().delivered(Delivery::Cut),
             SignInFaultKind::Stall => empty().delivered(Delivery::Stall),
             SignInFaultKind::Huge => empty().delivered(Delivery::Endless(ENDLESS)),
-            SignInFaultKind::NotJson => {
+            SignInFaultKind::NotJson { is_text: true } => Answer::of(ApiResponse::text(200, "unauthorized".to_owned())),
+            SignInFaultKind::NotJson { is_text: false } => {
                 Answer::of(ApiResponse::html(200, html_page("Sign in", "Please sign in to the proxy.")))
             }
+            SignInFaultKind::Echo(status) => Answer::of(ApiResponse::json(*status, echo(request))),
             SignInFaultKind::NoIdentity => self.deny(&Denied::identity("Identity not found"), now),
             SignInFaultKind::Redirect(to) => {
                 Answer::of(ApiResponse::text(302, String::new()).with("location", to.clone()))
@@ -217,6 +220,13 @@ impl SignInService {
             SignInFaultKind::Altered(alteration) => self.execute(request, Some(*alteration), now)?,
         })
     }
+}
+
+/// An error that repeats all that the request has, after a sequence that would turn a terminal's text red.
+fn echo(request: &SignInRequest) -> Value {
+    let values = request.form.iter().chain(&request.headers).map(|(_, value)| value.as_str());
+    let text = format!("\u{1b}[31m{}", values.collect::<Vec<_>>().join(" "));
+    json!({"error": "invalid_request", "error_description": text, "message": text})
 }
 
 fn whole_seconds(time: Duration) -> u64 {

@@ -10,7 +10,6 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::jwt::Jwt;
@@ -374,6 +373,9 @@ fn sign_in_fault_has_its_documented_effect() {
         ("drop", 200, Delivery::Cut, ""),
         ("stall", 200, Delivery::Stall, ""),
         ("not-json", 200, Delivery::Whole, "<html>"),
+        ("not-json=text", 200, Delivery::Whole, "unauthorized"),
+        ("echo", 400, Delivery::Whole, SECRET),
+        ("echo=503", 503, Delivery::Whole, "\\u001b[31m"),
         ("huge", 200, Delivery::Endless(ENDLESS), ""),
         (
             "no-identity",
@@ -438,6 +440,8 @@ fn invalid_sign_in_fault_is_explained() {
         ("aadsts1=x", "accepts only `=lines`"),
         ("temporarily-unavailable=500", "accepts only `=400` and `=503`"),
         ("drop=1s", "accepts no `=1s`"),
+        ("echo=200", "accepts only a status from 300 to 599"),
+        ("not-json=html", "accepts only `=text`"),
         ("503@#7", "`@#7` selects no requests: enter request numbers (`3`, `7-9`, `20-`), `token`, `imds`, "),
         ("503@updates", "or a period (`5s-15s`)"),
         ("redirect=a b", "is not a URL"),

@@ -76,11 +76,16 @@ fn metadata_service_is_retried_after_404_and_410() {
 #[test]
 fn unusable_responses_are_no_tokens() {
     let kinds = [Kind::ClientSecret, Kind::GithubOidc, Kind::VirtualMachine, Kind::AppService, Kind::Arc];
-    let faults = [("not-json", 5), ("redirect", 5), ("huge", 4)];
-    at_once(kinds.into_iter().flat_map(|kind| faults.map(|fault| (kind, fault))), |(kind, (fault, code))| {
+    let faults = [
+        ("not-json", 5, "its response is not JSON"),
+        ("not-json=text", 5, "its response is not JSON"),
+        ("redirect", 5, "redirects are not followed"),
+        ("huge", 4, "larger than 1 MiB"),
+    ];
+    at_once(kinds.into_iter().flat_map(|kind| faults.map(|fault| (kind, fault))), |(kind, (fault, code, said))| {
         let job = job(kind, &[fault]);
         let ended = started(job.command("a.csv --patience 1s")).end();
-        expect_nothing_sent(&job, ended, code).expect_text("no token from ");
+        expect_nothing_sent(&job, ended, code).expect_text("no token from ").expect_text(said);
         let followed = job.requests().iter().any(|request| request.path == "/elsewhere");
         assert!(!followed, "{kind:?}: a redirect was followed");
     });

@@ -85,7 +85,29 @@ fn no_kind_shows_its_secrets_anywhere() {
     });
 }
 
-/// Proves that the check above can fail.
+/// A server may repeat what it got, in an error that passes as in one that stays.
+#[test]
+fn echoed_secrets_are_redacted_for_each_kind() {
+    let kinds = KINDS.into_iter().filter(|kind| kind.sends_requests());
+    // The second request of a kind with two has its own secret.
+    let faults = ["echo@1", "echo@2", "echo@1=503", "echo@2=503", "echo@2-=429"];
+    at_once(kinds.flat_map(|kind| faults.map(|fault| (kind, fault))), |(kind, fault)| {
+        let job = Job::new(kind, Duration::from_secs(2), |_, sign_in| {
+            sign_in.faults = vec![fault.parse().expect("a fault")];
+        });
+        let command = job.command("a.csv -vvv --log-file log.txt --patience 2s --quota 1/1s");
+        let ended = started(command).end();
+        let secrets = Secrets::of(&job);
+        let mut shown = written(job.program.dir());
+        shown.push(("its output".to_owned(), ended.printed().into_bytes()));
+        for (place, bytes) in shown {
+            assert!(!secrets.are_in(&bytes), "{kind:?} {fault}: {place} {}", ended.printed());
+        }
+        assert!(!ended.printed().contains('\u{1b}'), "{kind:?} {fault}: {}", ended.printed());
+    });
+}
+
+/// Proves that the checks above can fail.
 #[test]
 fn planted_secrets_are_found() {
     let job = Job::new(Kind::ClientSecret, Duration::from_hours(1), |_, _| ());
