@@ -215,6 +215,40 @@ fn hostile_file_names_drive_no_terminal() {
     }
 }
 
+#[test]
+fn hostile_settings_drive_no_terminal() {
+    let text = json!(HOSTILE);
+    let wrong = [
+        format!("{text} = 1\n"),
+        format!("quota = {text}\n"),
+        format!("color = {text}\n"),
+        format!("base-url = {text}\n"),
+        format!("contract = {text}\n"),
+        format!("token = {text}\n{text}\n"),
+        format!("[profiles.{text}]\n{text} = 1\n"),
+        format!("[profiles.p]\ntenant = {text}\ntoken-file = {text}\n[profiles.{text}]\n"),
+        format!("patience = \"1m\"\ntoken-command = {text}\nclient-id = {text}\n"),
+    ];
+    for file in wrong {
+        let program = small().file("own.toml", file).file(&format!("{HOSTILE}.toml"), "yse = 1\n");
+        let hostile = format!("{HOSTILE}.toml");
+        for arguments in [
+            vec!["config", "--config", "own.toml"],
+            vec!["config", "--config", "own.toml", "run", "--profile", "p"],
+            vec!["config", "--config", "own.toml", "--format", "json"],
+            vec!["config", "--config", &hostile, "path"],
+            vec!["run", "a.csv", "--dry-run", "--config", "own.toml", "--profile", HOSTILE],
+            vec!["run", "a.csv", "--dry-run", "--config", "own.toml"],
+            vec!["run", "--help", "--config", "own.toml"],
+            vec!["check", "a.csv", "--config", &hostile],
+        ] {
+            let mut command = program.command_of(&arguments);
+            command.env(format!("BULK_TRIAGE_{HOSTILE}"), HOSTILE);
+            shown_harmlessly(command);
+        }
+    }
+}
+
 /// The file is valid: the hostile texts are in what is shown.
 #[test]
 fn hostile_contract_drives_no_terminal() {

@@ -7,6 +7,7 @@ use super::layers::{CONFIG, Layer, PROFILE, is_of_command_line, is_path, names, 
 use crate::check::nearest;
 use crate::cli::error::Error;
 use crate::model::setting::Origin;
+use crate::text::printable;
 
 /// The beginning of the names of our variables.
 pub(crate) const PREFIX: &str = "BULK_TRIAGE_";
@@ -51,16 +52,17 @@ pub(super) fn from_variables(variables: &Variables) -> Result<FromVariables, Err
 
 /// Why a variable sets nothing.
 fn unknown(variable: &str, name: &str) -> String {
+    let shown = printable(variable);
     if let Some(positive) = name.strip_prefix("no-").filter(|positive| place(positive).is_some()) {
-        return format!("{variable} sets nothing: set {} to false", variable_of(positive));
+        return format!("{shown} sets nothing: set {} to false", variable_of(positive));
     }
     if is_of_command_line(name) {
-        return format!("{variable} sets nothing: `--{name}` is for the command line only");
+        return format!("{shown} sets nothing: `--{name}` is for the command line only");
     }
     let known: Vec<String> = names().chain(["profile", "config", "token"]).map(variable_of).collect();
     let meant = nearest(variable, known.iter().map(String::as_str));
     let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-    format!("{variable} sets nothing: there is no such setting{hint}")
+    format!("{shown} sets nothing: there is no such setting{hint}")
 }
 
 #[cfg(test)]
