@@ -3,6 +3,7 @@
 
 mod keeper;
 mod kinds;
+mod profiles;
 mod refusals;
 mod renewal;
 mod requests;
