@@ -203,7 +203,11 @@ impl Job {
 
     /// `run` with this credential and no other.
     pub(super) fn command(&self, arguments: &str) -> Command {
-        let mut command = self.program.send_command(arguments);
+        self.with_credential(self.program.send_command(arguments))
+    }
+
+    /// Any command that sends requests, with this credential and no other.
+    pub(super) fn with_credential(&self, mut command: Command) -> Command {
         command.env_remove("BULK_TRIAGE_TOKEN").env("PATH", "/usr/bin:/bin");
         if !matches!(self.kind, Kind::TokenFile | Kind::TokenCommand | Kind::AzureCli) {
             command.env("AZURE_CLIENT_ID", CLIENT).env("AZURE_AUTHORITY_HOST", self.program.origin());

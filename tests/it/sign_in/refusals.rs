@@ -133,7 +133,10 @@ fn unsuitable_token_ends_a_run_at_renewal() {
         let ended =
             started(job.command("a.csv --quota 3/1s")).end().expect_code(5).expect_text("stopped early: the token ");
         let sent = job.program.requests();
-        assert!(sent.iter().all(|request| request.status() == 200) && sent.len() < 20, "{fault}: {}", ended.printed());
+        // The last requests of the first token may come when it has just expired.
+        let of_the_first = |status| status == 200 || status == 401;
+        let all_of_the_first = sent.iter().all(|request| of_the_first(request.status()));
+        assert!(all_of_the_first && sent.len() < 20, "{fault}: {sent:?} {}", ended.printed());
     });
 }
 

@@ -11,8 +11,8 @@ use crate::program::{at_once, closing, started};
 /// How long each token lives.
 const LIFETIME: Duration = Duration::from_secs(6);
 
-/// When the next one is due: a quarter of its lifetime before its end, which a JWT states in whole seconds.
-const UNTIL_RENEWAL: Duration = Duration::from_millis(3_750);
+/// When the next one is due: a quarter of its lifetime before its end.
+const UNTIL_RENEWAL: Duration = Duration::from_millis(4_500);
 
 /// Sent at five a second.
 const ROWS: u64 = 75;
@@ -61,5 +61,72 @@ fn every_row_is_updated_across_token_lifetimes() {
         {
             println!("| {kind:?} | {:.1} s | {LIFETIME:?} | 1 | {fetched} | {most} | {ROWS} |", took.as_secs_f64());
         }
+    });
+}
+
+/// A service that renews slowly must not slow down what has a valid token.
+#[test]
+fn slow_renewal_holds_up_no_request() {
+    const SLOW: Duration = Duration::from_secs(2);
+    at_once([Kind::ClientSecret, Kind::VirtualMachine, Kind::TokenCommand, Kind::AzureCli], |kind| {
+        let job = Job::new(kind, SLOW * 8, |settings, sign_in| {
+            settings.quota = "6/1s".parse().ok();
+            sign_in.faults = vec!["slow@2-=2s".parse().expect("a fault")];
+        });
+        job.program.write("a.csv", closing(1..=80));
+        started(job.command("a.csv --quota 5/1s")).end().expect_code(0).expect_outcomes(&[("updated", 80)]);
+        assert_eq!(job.fetched(), 2, "{kind:?}");
+        let requests = job.program.requests();
+        assert!(requests.iter().all(|request| request.status() == 200), "{kind:?}");
+        let gaps = requests.windows(2).map(|pair| pair[1].at_us - pair[0].at_us);
+        let longest = Duration::from_micros(gaps.max().expect("two requests").unsigned_abs());
+        assert!(longest < SLOW, "{kind:?}: no request for {longest:?}");
+    });
+}
+
+/// Only the response says when it expires.
+#[test]
+fn opaque_tokens_are_renewed_before_they_expire() {
+    at_once(
+        [Kind::ClientSecret, Kind::GithubOidc, Kind::VirtualMachine, Kind::AppService, Kind::Arc, Kind::AzureCli],
+        |kind| {
+            let job = Job::new(kind, LIFETIME, |settings, sign_in| {
+                settings.quota = "6/1s".parse().ok();
+                sign_in.is_opaque = true;
+            });
+            job.program.write("a.csv", closing(1..=60));
+            started(job.command("a.csv --quota 5/1s")).end().expect_code(0).expect_outcomes(&[("updated", 60)]);
+            assert!((3..=4).contains(&job.fetched()), "{kind:?}: {} tokens", job.fetched());
+            let refused = job.program.requests().iter().filter(|request| request.status() == 401).count();
+            assert_eq!(refused, 0, "{kind:?}");
+        },
+    );
+}
+
+/// The endpoint says when to renew: long before the end.
+#[test]
+fn refresh_time_of_the_endpoint_counts() {
+    let job = Job::new(Kind::ClientSecret, Duration::from_hours(1), |settings, sign_in| {
+        settings.quota = "6/1s".parse().ok();
+        sign_in.refresh_in = Some(Duration::from_secs(2));
+    });
+    job.program.write("a.csv", closing(1..=25));
+    started(job.command("a.csv --quota 5/1s")).end().expect_code(0).expect_outcomes(&[("updated", 25)]);
+    assert!((2..=4).contains(&job.fetched()), "{} tokens", job.fetched());
+}
+
+#[test]
+fn many_refusals_at_once_cost_one_token() {
+    at_once([Kind::ClientCertificate, Kind::GithubOidc, Kind::AppService, Kind::TokenCommand], |kind| {
+        let job = Job::new(kind, Duration::from_hours(1), |settings, sign_in| {
+            settings.latency = Duration::from_millis(100)..=Duration::from_millis(200);
+            sign_in.revoked_at = vec![40];
+        });
+        job.program.write("a.csv", closing(1..=100));
+        let ended = started(job.command("a.csv --concurrency 16")).end();
+        ended.expect_code(0).expect_outcomes(&[("updated", 100)]);
+        let refused = job.program.requests().iter().filter(|request| request.status() == 401).count();
+        assert!(refused > 1, "{kind:?}: {refused} refusals");
+        assert_eq!(job.fetched(), 2, "{kind:?}");
     });
 }
