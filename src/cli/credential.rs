@@ -83,6 +83,12 @@ impl Credential {
         self.sign_in.tenant.as_ref().or(variable).filter(|tenant| is_tenant_id(tenant)).cloned()
     }
 
+    /// The application that signs in, if it is one.
+    pub(super) fn client_id(&self) -> Option<String> {
+        let is_application = matches!(&self.choice, Choice::Kind(kind, _) if kind.is_application());
+        self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref()).filter(|_| is_application).cloned()
+    }
+
     /// How it is shown before the question: its kind, and where it signs in unless that is one of Microsoft's hosts.
     pub(super) fn shown(&self) -> Option<String> {
         let Choice::Kind(kind, _) = &self.choice else { return None };

@@ -288,7 +288,7 @@ pub(super) fn token_hint(error: &TokenError) -> Option<String> {
         | TokenError::ExpiredInUse { .. }
         | TokenError::NotRenewed { .. }
         | TokenError::Refused { .. }
-        | TokenError::OtherTenant => Some("get a new token".to_owned()),
+        | TokenError::OtherTenant { .. } => Some("get a new token".to_owned()),
         TokenError::Text { .. } => None,
     }
 }

@@ -345,11 +345,14 @@ impl Target {
     #[must_use]
     pub(super) fn shown(&self) -> preview::TargetLabel {
         let scope = self.scope.as_ref().filter(|scope| !scope.is_origin());
+        let credential = self.credential.as_ref().filter(|_| self.tokens.is_some());
+        // An opaque token doesn't say whose it is.
+        let application = credential.and_then(Credential::client_id);
         preview::TargetLabel {
             origin: self.origin().to_string(),
             scope: scope.map(TenantKey::described),
-            caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
-            credential: self.credential.as_ref().filter(|_| self.tokens.is_some()).and_then(Credential::shown),
+            caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller).or(application),
+            credential: credential.and_then(Credential::shown),
             proxy: Proxy::for_origin(self.origin()).map(|proxy| proxy.to_string()),
             certificates: self.certificates.join(" and "),
             emulator: self.is_emulated,

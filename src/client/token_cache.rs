@@ -18,7 +18,7 @@ use super::sign_in_error::SignInError;
 use super::token_source::{Supply, Token, TokenError, TokenSource};
 use super::token_text::token_in;
 use crate::clock::{BootTime, Clock, Now};
-use crate::text::Secrets;
+use crate::text::{Secrets, printable};
 
 /// A source is asked again this long before the token expires, or a quarter of its lifetime before, if that is less: it
 /// may have a new one by then. MSAL uses the same five minutes.
@@ -415,7 +415,10 @@ impl CachedToken {
         let (facts, renew_at) = facts_of(&token, Some(now));
         let token = token.text;
         if facts.tenant != self.facts.tenant {
-            return Err(TokenError::OtherTenant);
+            let shown = |tenant: &Option<String>| {
+                tenant.as_ref().map_or_else(|| "no tenant".to_owned(), |tenant| format!("tenant {}", printable(tenant)))
+            };
+            return Err(TokenError::OtherTenant { found: shown(&facts.tenant), wanted: shown(&self.facts.tenant) });
         }
         if let Some(needs) = &self.needs {
             facts.check(needs)?;
@@ -694,11 +697,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn token_of_another_tenant_is_rejected() {
-        for other in ["opaque", "a.eyJ0aWQiOiJvdGhlciJ9.c"] {
+        for (other, found) in [("opaque", "no tenant"), ("a.eyJ0aWQiOiJvdGhlciJ9.c", "tenant other")] {
             let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:00Z").await;
             place.put(other);
             assert!(place.refused(&tokens, 0, "no"));
-            assert_eq!(place.token(&tokens).await, Err("the new token is for another tenant".to_owned()), "{other}");
+            let error = place.token(&tokens).await;
+            assert_eq!(error, Err(format!("the new token is for {found}, not for tenant 72f988bf")), "{other}");
             assert_eq!(tokens.current().0.expose_secret(), JWT);
         }
     }

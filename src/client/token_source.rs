@@ -103,8 +103,13 @@ pub enum TokenError {
         message: String,
     },
     /// The new token is for another tenant than the one in use.
-    #[error("the new token is for another tenant")]
-    OtherTenant,
+    #[error("the new token is for {found}, not for {wanted}")]
+    OtherTenant {
+        /// Its tenant.
+        found: String,
+        /// The tenant of the token in use.
+        wanted: String,
+    },
     /// It expired before the first request, and no source has another token.
     #[error("the token expired at {at}; nothing was sent")]
     Expired {
