@@ -16,7 +16,7 @@ use super::terminal::say;
 use super::tokens;
 use crate::cli::error::{Error, token_hint};
 use crate::client::{
-    Application, EndpointError, Entra, GithubJob, MachineEndpoint, ManagedIdentity, Platform, Proof, Secret,
+    Application, EndpointError, Entra, GithubJob, IdentityEndpoint, ManagedIdentity, Platform, Proof, Secret,
     SecretFile, SignInHost, TokenCache, TokenCommand, TokenError, TokenFile, TokenSource, is_tenant, is_tenant_id,
 };
 use crate::clock::Clock;
@@ -197,14 +197,14 @@ impl Credential {
                                   a job with `permissions: id-token: write`";
                     return Err(self.incomplete(kind, needed));
                 };
-                let endpoint = MachineEndpoint::of_job(url);
+                let endpoint = IdentityEndpoint::of_job(url);
                 let endpoint = endpoint.map_err(|why| wrong_endpoint("ACTIONS_ID_TOKEN_REQUEST_URL", &why))?;
                 Proof::Github(Box::new(GithubJob::new(endpoint, token.clone())?))
             }
             _ => {
                 let path = self.azure.federated_token_file.as_ref();
                 let path = path.ok_or_else(|| self.incomplete(kind, "AZURE_FEDERATED_TOKEN_FILE"))?;
-                Proof::ForeignToken(self.file("federated token file", path))
+                Proof::FederatedToken(self.file("federated token file", path))
             }
         };
         if !host.is_microsofts() && !host.origin().is_loopback() {
@@ -243,7 +243,7 @@ impl Credential {
                 ("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("{host}{METADATA_PATH}"), Platform::VirtualMachine)
             }
         };
-        let endpoint = MachineEndpoint::of_machine(&url).map_err(|why| wrong_endpoint(variable, &why))?;
+        let endpoint = IdentityEndpoint::of_machine(&url).map_err(|why| wrong_endpoint(variable, &why))?;
         let client_id = self.sign_in.client_id.as_ref().or(azure.client_id.as_ref()).cloned();
         let resource = resource.to_owned();
         Ok(ManagedIdentity::new(platform, endpoint, resource, client_id, self.patience, clock.clone())?)

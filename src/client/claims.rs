@@ -76,7 +76,7 @@ pub enum ClaimsError {
 const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, PAD_INDIFFERENT.with_decode_allow_trailing_bits(true));
 
-/// Whom a foreign token is about.
+/// Whom a federated token is about.
 pub(super) struct Subject {
     /// Who issued it (`iss`).
     pub(super) issuer: String,

@@ -37,7 +37,7 @@ pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
 pub use credentials::{
-    Application, EndpointError, Entra, GithubJob, MachineEndpoint, ManagedIdentity, Platform, Proof, Secret,
+    Application, EndpointError, Entra, GithubJob, IdentityEndpoint, ManagedIdentity, Platform, Proof, Secret,
     SignInHost, TokenCommand, TokenFile, is_tenant, is_tenant_id,
 };
 pub use http::{HttpError, HttpTransport};

@@ -71,6 +71,13 @@ pub enum SecretFileProblem {
     },
 }
 
+/// What it is and its path, for errors: `the token file /run/secrets/token`.
+impl fmt::Display for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} {}", self.what, self.path.display())
+    }
+}
+
 impl fmt::Display for SecretFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, path) = (self.what, self.path.display());
@@ -121,11 +128,11 @@ impl SecretFile {
         if is_too_long { Err(self.error(SecretFileProblem::TooLong)) } else { Ok(content) }
     }
 
-    /// The same, without holding up the thread.
+    /// Its content, read without blocking the thread.
     ///
     /// # Errors
     /// As [`SecretFile::read`].
-    pub(super) async fn read_aside(&self) -> Result<SecretSlice<u8>, SecretFileError> {
+    pub(super) async fn read_async(&self) -> Result<SecretSlice<u8>, SecretFileError> {
         let file = self.clone();
         let reading = tokio::task::spawn_blocking(move || file.read());
         // It isn't cancelled, so it has panicked.
@@ -155,12 +162,13 @@ impl SecretFile {
         if !facts.is_file() {
             return Err(self.error(SecretFileProblem::NotAFile));
         }
-        self.judge(&resolved, &facts).map_err(|problem| self.error(problem))?;
+        self.check_access(&resolved, &facts).map_err(|problem| self.error(problem))?;
         Ok(file)
     }
 
+    /// Checks who owns the opened file, and who can read and write it.
     #[cfg(unix)]
-    fn judge(&self, resolved: &Path, facts: &Metadata) -> Result<(), SecretFileProblem> {
+    fn check_access(&self, resolved: &Path, facts: &Metadata) -> Result<(), SecretFileProblem> {
         use std::os::unix::fs::MetadataExt as _;
         let (mode, owner, ourselves) = (facts.mode() & 0o777, facts.uid(), rustix::process::geteuid().as_raw());
         let can_change = owner == ourselves || ourselves == 0;
@@ -180,7 +188,7 @@ impl SecretFile {
     }
 
     #[cfg(not(unix))]
-    fn judge(&self, _: &Path, _: &Metadata) -> Result<(), SecretFileProblem> {
+    fn check_access(&self, _: &Path, _: &Metadata) -> Result<(), SecretFileProblem> {
         Ok(())
     }
 

@@ -78,7 +78,7 @@ pub(super) struct SignInTransport {
     origin: Origin,
     proxy: Option<Proxy>,
     /// Whether a response has arrived: then a lost connection is no wrong setting.
-    has_answered: AtomicBool,
+    has_responded: AtomicBool,
 }
 
 impl SignInTransport {
@@ -92,13 +92,13 @@ impl SignInTransport {
             return Err(HttpError::ProxyScheme(proxy.to_string()));
         }
         // A token is requested once an hour: no connection is kept.
-        let (client, has_answered) = (client(origin, 0)?, AtomicBool::new(false));
-        Ok(SignInTransport { client, origin: origin.clone(), proxy, has_answered })
+        let (client, has_responded) = (client(origin, 0)?, AtomicBool::new(false));
+        Ok(SignInTransport { client, origin: origin.clone(), proxy, has_responded })
     }
 
     /// Whether a response has arrived before.
-    pub(super) fn has_answered(&self) -> bool {
-        self.has_answered.load(Ordering::Relaxed)
+    pub(super) fn has_responded(&self) -> bool {
+        self.has_responded.load(Ordering::Relaxed)
     }
 
     /// One attempt.
@@ -107,7 +107,7 @@ impl SignInTransport {
         let (prepared, secrets) = self.prepare(request)?;
         match prepared.send().await {
             Ok(response) => {
-                self.has_answered.store(true, Ordering::Relaxed);
+                self.has_responded.store(true, Ordering::Relaxed);
                 let mut reply = receive(response, None, BOUNDS, |name| HEADERS.contains(&name)).await;
                 // Nobody shows the body of a success, and its token may have a part of the assertion.
                 if reply.status != 200 {
@@ -117,7 +117,7 @@ impl SignInTransport {
             }
             Err(error) => {
                 let lost = no_response(&error, &self.origin, self.proxy.as_ref()).await;
-                let obstacle = lost.obstacle.filter(|_| !self.has_answered());
+                let obstacle = lost.obstacle.filter(|_| !self.has_responded());
                 Err(SendError { obstacle, ..lost })
             }
         }
@@ -159,7 +159,7 @@ impl SendError {
                 message: format!("host `{host}` not found ({cause})"),
                 hint: Some("check AZURE_AUTHORITY_HOST, HTTPS_PROXY and the network".to_owned()),
             },
-            Some(_) => SignInError::Refused { from, message, hint: None },
+            Some(_) => SignInError::refused(from, message),
             None => SignInError::Unavailable { from, message, retry_after: None },
         }
     }

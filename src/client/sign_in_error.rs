@@ -26,3 +26,10 @@ pub enum SignInError {
         hint: Option<String>,
     },
 }
+
+impl SignInError {
+    /// A refusal without a hint.
+    pub(super) fn refused(from: impl Into<String>, message: impl Into<String>) -> SignInError {
+        SignInError::Refused { from: from.into(), message: message.into(), hint: None }
+    }
+}

@@ -807,7 +807,7 @@ mod tests {
                     let retry_after = after.map(Duration::from_secs);
                     Err(SignInError::Unavailable { from, message, retry_after }.into())
                 }
-                Reply::Refused => Err(SignInError::Refused { from, message, hint: None }.into()),
+                Reply::Refused => Err(SignInError::refused(from, message).into()),
             };
             Box::pin(std::future::ready(found))
         }

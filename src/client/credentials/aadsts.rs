@@ -10,7 +10,7 @@ pub(super) struct Refusal<'a> {
     pub(super) codes: &'a [u64],
     /// Who asked.
     pub(super) application: &'a Application,
-    /// What a foreign token says about itself.
+    /// Issuer and subject of a federated token.
     pub(super) subject: Option<&'a str>,
 }
 

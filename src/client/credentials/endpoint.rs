@@ -12,7 +12,7 @@ use crate::client::origin::{Origin, OriginError};
 /// Entra's host for most clouds.
 const GLOBAL: &str = "https://login.microsoftonline.com";
 
-/// The sign-in hosts of Microsoft's clouds, each with the ending of the audience of its foreign tokens.
+/// The sign-in hosts of Microsoft's clouds, each with the ending of the audience of its federated tokens.
 const CLOUDS: [(&str, &str); 4] = [
     (GLOBAL, ""),
     ("https://login.microsoftonline.us", "USGov"),
@@ -46,7 +46,7 @@ impl SignInHost {
         self.cloud().is_some()
     }
 
-    /// The audience that a foreign token must have there.
+    /// The audience that a federated token must have there.
     #[must_use]
     pub fn federation_audience(&self) -> String {
         format!("api://AzureADTokenExchange{}", self.cloud().unwrap_or_default())
@@ -70,11 +70,11 @@ impl fmt::Display for SignInHost {
     }
 }
 
-/// An endpoint of this machine: an origin with a path, and perhaps a query.
+/// Where a machine or a job requests its identity: an origin with a path, and perhaps a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MachineEndpoint(Url);
+pub struct IdentityEndpoint(Url);
 
-/// Why a URL is no endpoint of this machine. Shows only the host: a query may hold a secret.
+/// Why a URL can't be an identity endpoint. Shows only the host: a query may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL of http or https without a user.
@@ -94,28 +94,28 @@ pub enum EndpointError {
     },
 }
 
-impl MachineEndpoint {
-    /// An endpoint that gives this machine's identity.
+impl IdentityEndpoint {
+    /// The endpoint of this machine's identity.
     ///
     /// # Errors
     /// If it is neither loopback nor link-local.
-    pub fn of_machine(text: &str) -> Result<MachineEndpoint, EndpointError> {
+    pub fn of_machine(text: &str) -> Result<IdentityEndpoint, EndpointError> {
         let url = parse(text)?;
         if Origin::of(&url).is_local() {
-            Ok(MachineEndpoint(url))
+            Ok(IdentityEndpoint(url))
         } else {
             Err(EndpointError::OtherMachine { host: host(&url) })
         }
     }
 
-    /// An endpoint that gives a job's identity, by https anywhere.
+    /// The endpoint of a job's identity, which may be on another machine.
     ///
     /// # Errors
     /// If it is neither https nor loopback.
-    pub fn of_job(text: &str) -> Result<MachineEndpoint, EndpointError> {
+    pub fn of_job(text: &str) -> Result<IdentityEndpoint, EndpointError> {
         let url = parse(text)?;
         if url.scheme() == "https" || Origin::of(&url).is_loopback() {
-            Ok(MachineEndpoint(url))
+            Ok(IdentityEndpoint(url))
         } else {
             Err(EndpointError::NotHttps { host: host(&url) })
         }
@@ -133,7 +133,7 @@ impl MachineEndpoint {
     }
 }
 
-impl fmt::Display for MachineEndpoint {
+impl fmt::Display for IdentityEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&host(&self.0))
     }
@@ -181,23 +181,23 @@ mod tests {
             "http://127.0.0.1:1",
             "http://[fe80::1]/",
         ] {
-            MachineEndpoint::of_machine(text).expect(text);
+            IdentityEndpoint::of_machine(text).expect(text);
         }
         for text in ["http://10.0.0.1/msi", "https://identity.example/", "http://[2001:db8::1]/"] {
-            let error = MachineEndpoint::of_machine(text).expect_err(text);
+            let error = IdentityEndpoint::of_machine(text).expect_err(text);
             assert!(matches!(error, EndpointError::OtherMachine { .. }), "{error}");
         }
         for text in ["169.254.169.254", "file:///etc/passwd", "http://u:p@127.0.0.1/", ""] {
-            assert_eq!(MachineEndpoint::of_machine(text).expect_err(text), EndpointError::NotAUrl);
+            assert_eq!(IdentityEndpoint::of_machine(text).expect_err(text), EndpointError::NotAUrl);
         }
-        MachineEndpoint::of_job("https://pipelines.example/id?x=1").expect("https");
-        let error = MachineEndpoint::of_job("http://pipelines.example/id").expect_err("not https");
+        IdentityEndpoint::of_job("https://pipelines.example/id?x=1").expect("https");
+        let error = IdentityEndpoint::of_job("http://pipelines.example/id").expect_err("not https");
         assert_eq!(error.to_string(), "pipelines.example is not reached by https");
     }
 
     #[test]
     fn query_is_kept_and_extended() {
-        let endpoint = MachineEndpoint::of_job("https://h.example/id?api-version=2.0").expect("https");
+        let endpoint = IdentityEndpoint::of_job("https://h.example/id?api-version=2.0").expect("https");
         let url = endpoint.with_query(&[("audience", "api://AzureADTokenExchange")]);
         assert_eq!(url.as_str(), "https://h.example/id?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchange");
     }

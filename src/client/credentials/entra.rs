@@ -31,7 +31,7 @@ pub enum Proof {
     /// A PEM file with a certificate and its key.
     Certificate(SecretFile),
     /// A file with a token of another issuer, such as a Kubernetes cluster, which rewrites it about once an hour.
-    ForeignToken(SecretFile),
+    FederatedToken(SecretFile),
     /// A token of a GitHub Actions job.
     Github(Box<GithubJob>),
 }
@@ -91,9 +91,8 @@ impl Entra {
         let reply = self.http.send(request).await.map_err(|error| error.into_sign_in(&self.name()))?;
         let now = self.clock.now();
         if reply.status == 200 && reply.incomplete.is_none() {
-            let refused =
-                |why| SignInError::Refused { from: self.name(), message: format!("its response {why}"), hint: None };
-            return issued_token(&reply, now).map_err(|why| refused(why).into());
+            let found = issued_token(&reply, now);
+            return found.map_err(|why| SignInError::refused(self.name(), format!("its response {why}")).into());
         }
         Err(self.refusal(&reply, &evidence, now).into())
     }
@@ -102,17 +101,12 @@ impl Entra {
         Ok(match &self.proof {
             Proof::Secret(secret) => Evidence { text: secret.text().await?, is_assertion: false },
             Proof::Certificate(file) => {
-                let pem = file.read_aside().await?;
+                let pem = file.read_async().await?;
                 let signed = assertion(pem.expose_secret(), &self.application.client_id, audience, self.clock.now());
-                let from = || format!("the {} {}", file.what, file.path.display());
-                let refused = |why: super::certificate::CertificateError| SignInError::Refused {
-                    from: from(),
-                    message: why.to_string(),
-                    hint: None,
-                };
-                Evidence { text: signed.map_err(refused)?, is_assertion: true }
+                let text = signed.map_err(|why| SignInError::refused(file.to_string(), why.to_string()))?;
+                Evidence { text, is_assertion: true }
             }
-            Proof::ForeignToken(file) => Evidence { text: text_in(file).await?, is_assertion: true },
+            Proof::FederatedToken(file) => Evidence { text: text_in(file).await?, is_assertion: true },
             Proof::Github(job) => {
                 let audience = self.application.host.federation_audience();
                 Evidence { text: job.assertion(&audience).await?, is_assertion: true }
@@ -121,18 +115,17 @@ impl Entra {
     }
 
     fn refusal(&self, reply: &Reply, evidence: &Evidence, now: Now) -> SignInError {
-        let said = ErrorBody::read(&reply.body);
-        let is_temporary = said.error.as_deref() == Some("temporarily_unavailable");
         if let Some(unavailable) = unavailable(&self.name(), reply) {
             return unavailable;
         }
-        let message = said.message().unwrap_or_else(|| status_text(reply));
-        if is_temporary {
+        let body = ErrorBody::read(&reply.body);
+        let message = body.message().unwrap_or_else(|| status_text(reply));
+        if body.error.as_deref() == Some("temporarily_unavailable") {
             return SignInError::Unavailable { from: self.name(), message, retry_after: None };
         }
-        let is_foreign = matches!(self.proof, Proof::ForeignToken(_) | Proof::Github(_));
-        let subject = is_foreign.then(|| subject_of(&evidence.text, now.wall)).flatten();
-        let refusal = Refusal { codes: &said.codes, application: &self.application, subject: subject.as_deref() };
+        let is_federated = matches!(self.proof, Proof::FederatedToken(_) | Proof::Github(_));
+        let subject = is_federated.then(|| subject_of(&evidence.text, now.wall)).flatten();
+        let refusal = Refusal { codes: &body.codes, application: &self.application, subject: subject.as_deref() };
         SignInError::Refused { from: self.name(), message, hint: hint(&refusal) }
     }
 }
@@ -191,7 +184,7 @@ impl ErrorBody {
     }
 }
 
-/// What a foreign token says about itself, for the administrator who must enter the same in Entra.
+/// Issuer and subject of a federated token, for the administrator who must enter the same in Entra.
 fn subject_of(token: &SecretString, now: Timestamp) -> Option<String> {
     let facts = crate::client::claims::subject(token.expose_secret())?;
     let expired = if facts.expires.is_some_and(|at| at <= now) { ", and has expired" } else { "" };

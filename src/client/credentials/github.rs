@@ -1,10 +1,10 @@
-//! The foreign token of a GitHub Actions job: an assertion about the job, for a sign-in host.
+//! The federated token of a GitHub Actions job: an assertion about the job, for a sign-in host.
 //!
 //! Source: GitHub's page "`OpenID` Connect reference". The job needs `permissions: id-token: write`.
 
 use secrecy::SecretString;
 
-use super::endpoint::MachineEndpoint;
+use super::endpoint::IdentityEndpoint;
 use super::reply::{status_text, unavailable};
 use crate::client::http::HttpError;
 use crate::client::sign_in::{SignInRequest, SignInTransport};
@@ -14,7 +14,7 @@ use crate::client::transport::Reply;
 /// Where a job requests its assertions.
 #[derive(Debug)]
 pub struct GithubJob {
-    endpoint: MachineEndpoint,
+    endpoint: IdentityEndpoint,
     token: SecretString,
     http: SignInTransport,
 }
@@ -24,7 +24,7 @@ impl GithubJob {
     ///
     /// # Errors
     /// If https can't be set up.
-    pub fn new(endpoint: MachineEndpoint, token: SecretString) -> Result<GithubJob, HttpError> {
+    pub fn new(endpoint: IdentityEndpoint, token: SecretString) -> Result<GithubJob, HttpError> {
         let http = SignInTransport::new(&endpoint.origin())?;
         Ok(GithubJob { endpoint, token, http })
     }
@@ -41,15 +41,15 @@ impl GithubJob {
         if reply.status != 200 || reply.incomplete.is_some() {
             return Err(refusal(from, &reply));
         }
-        let answer = serde_json::from_slice::<Answer>(&reply.body);
-        let message = "its response is not JSON with an assertion".to_owned();
-        answer.map(|answer| answer.value).map_err(|_| SignInError::Refused { from, message, hint: None })
+        let body = serde_json::from_slice::<Body>(&reply.body);
+        body.map(|body| body.value)
+            .map_err(|_| SignInError::refused(from, "its response is not JSON with an assertion"))
     }
 }
 
-/// The response of the endpoint.
+/// The body of a successful response.
 #[derive(serde::Deserialize)]
-struct Answer {
+struct Body {
     value: SecretString,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::endpoint::MachineEndpoint;
+use super::endpoint::IdentityEndpoint;
 use super::reply::{issued_token, status_text, unavailable};
 use super::secret::text_in;
 use crate::client::http::HttpError;
@@ -43,7 +43,7 @@ pub enum Platform {
 #[derive(Debug)]
 pub struct ManagedIdentity {
     platform: Platform,
-    endpoint: MachineEndpoint,
+    endpoint: IdentityEndpoint,
     resource: String,
     client_id: Option<String>,
     patience: Duration,
@@ -58,7 +58,7 @@ impl ManagedIdentity {
     /// If https can't be set up.
     pub fn new(
         platform: Platform,
-        endpoint: MachineEndpoint,
+        endpoint: IdentityEndpoint,
         resource: String,
         client_id: Option<String>,
         patience: Duration,
@@ -99,7 +99,7 @@ impl ManagedIdentity {
     async fn send(&self, request: SignInRequest) -> Result<Reply, SignInError> {
         self.http.send(request).await.map_err(|error| {
             // An endpoint that was never reached is not there.
-            if !error.may_have_arrived && !self.http.has_answered() {
+            if !error.may_have_arrived && !self.http.has_responded() {
                 return self.refused(error.message, Some("this machine has no managed identity: use another --auth"));
             }
             error.into_sign_in(&self.name())
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     async fn key(realm: &str, keys: &Path) -> Result<String, String> {
-        let endpoint = MachineEndpoint::of_machine("http://127.0.0.1:1/token").expect("loopback");
+        let endpoint = IdentityEndpoint::of_machine("http://127.0.0.1:1/token").expect("loopback");
         let platform = Platform::Arc { keys: keys.to_owned() };
         let (resource, clock) = ("https://api.example".to_owned(), Clock::machine());
         let identity = ManagedIdentity::new(platform, endpoint, resource, None, Duration::ZERO, clock);

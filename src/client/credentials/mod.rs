@@ -4,10 +4,10 @@
 //! | --- | --- |
 //! | `token_file` | a token that another program keeps up to date in a file |
 //! | `command` | a token that a program prints, such as `az` |
-//! | `entra` | Entra's token endpoint, for a secret, a certificate and a foreign token; `aadsts` explains its errors |
+//! | `entra` | Entra's token endpoint, for a secret, a certificate and a federated token; `aadsts` explains its errors |
 //! | `application` | whose token it is, and where it signs in |
 //! | `certificate` | the signed assertion of a certificate |
-//! | `github` | the foreign token of a GitHub Actions job |
+//! | `github` | the federated token of a GitHub Actions job |
 //! | `managed_identity` | the endpoints of virtual machines, App Service and Arc |
 //! | `endpoint` | where these may be |
 //! | `secret`, `reply` | secrets in variables and files; what a server or program replied |
@@ -31,7 +31,7 @@ mod token_file;
 
 pub use application::Application;
 pub use command::TokenCommand;
-pub use endpoint::{EndpointError, MachineEndpoint, SignInHost};
+pub use endpoint::{EndpointError, IdentityEndpoint, SignInHost};
 pub use entra::{Entra, Proof};
 pub use github::GithubJob;
 pub use managed_identity::{ManagedIdentity, Platform};

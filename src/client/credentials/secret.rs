@@ -30,16 +30,12 @@ impl Secret {
 
 /// The text in a file, without a byte order mark and white space around it. An empty one may be filled in a moment.
 pub(super) async fn text_in(file: &SecretFile) -> Result<SecretString, TokenError> {
-    let content = file.read_aside().await?;
-    let refused = |message: &str| {
-        let from = format!("the {} {}", file.what, file.path.display());
-        TokenError::SignIn(SignInError::Refused { from, message: message.to_owned(), hint: None })
-    };
-    let text = std::str::from_utf8(content.expose_secret()).map_err(|_| refused("it is not UTF-8 text"))?;
+    let content = file.read_async().await?;
+    let text = std::str::from_utf8(content.expose_secret());
+    let text = text.map_err(|_| SignInError::refused(file.to_string(), "it is not UTF-8 text"))?;
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if text.is_empty() {
-        let place = format!("the {} {}", file.what, file.path.display());
-        return Err(TokenError::Text { place, why: TokenTextError::Empty });
+        return Err(TokenError::Text { place: file.to_string(), why: TokenTextError::Empty });
     }
     Ok(SecretString::from(text))
 }

@@ -30,15 +30,14 @@ impl TokenFile {
     /// `expires_in` and `refresh_in` count from when the file was written, which is not known.
     fn token_in(&self, content: &SecretSlice<u8>) -> Result<Token, TokenError> {
         let found = token_with_lifetime(content.expose_secret());
-        let place = || format!("the token file {}", self.0.path.display());
-        let (text, lifetime) = found.map_err(|why| TokenError::Text { place: place(), why })?;
+        let (text, lifetime) = found.map_err(|why| TokenError::Text { place: self.0.to_string(), why })?;
         Ok(Token { text, expires: lifetime.expires_on, refresh: None })
     }
 }
 
 impl TokenSource for TokenFile {
     fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
-        Box::pin(async { self.token_in(&self.0.read_aside().await?) })
+        Box::pin(async { self.token_in(&self.0.read_async().await?) })
     }
 
     fn name(&self) -> String {

@@ -22,7 +22,7 @@ const SCOPE: &str = "https://api.security.microsoft.com/.default";
 const RESOURCE: &str = "https://api.security.microsoft.com";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// A certificate and its key, for tests.
-const PEM: &str = include_str!("certificate-for-tests.pem");
+const PEM: &str = include_str!("../../client/credentials/certificate-for-tests.pem");
 const HOST: &str = "127.0.0.1:4000";
 
 fn at(second: i64) -> Now {

@@ -24,11 +24,11 @@ pub(super) const CLIENT_SECRET: &str = "p+A&b%2~c=d_the-secret-of-the-applicatio
 pub(super) const GITHUB_TOKEN: &str = "the-request-token-of-the-workflow-run";
 pub(super) const IDENTITY_HEADER: &str = "the-identity-header-of-the-app-service";
 /// The end of the federated assertion.
-pub(super) const FOREIGN_SIGNATURE: &str = "dGhlLXNpZ25hdHVyZS1vZi10aGUtY2x1c3Rlcg";
+pub(super) const FEDERATED_SIGNATURE: &str = "dGhlLXNpZ25hdHVyZS1vZi10aGUtY2x1c3Rlcg";
 const CLUSTER: &str = "https://cluster.example";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:soc:triage";
 /// A certificate and its key.
-pub(super) const PEM: &str = include_str!("../../../src/emulator/sign_in/certificate-for-tests.pem");
+pub(super) const PEM: &str = include_str!("../../../src/client/credentials/certificate-for-tests.pem");
 
 /// A kind of credentials; a managed identity on each of its platforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Job {
         });
         write_secret(&program, "secret", &format!("{CLIENT_SECRET}\n"));
         write_secret(&program, "certificate.pem", PEM);
-        write_secret(&program, "federated", &foreign_assertion());
+        write_secret(&program, "federated", &federated_assertion());
         let address = program.origin().trim_start_matches("http://").to_owned();
         let keeper = match kind {
             Kind::TokenFile => Some(Keeper::of_file(address, program.path("token"), lifetime / 2)),
@@ -245,13 +245,13 @@ fn write_secret(program: &Program, name: &str, text: &str) {
 }
 
 /// A token of a cluster, as Kubernetes writes it.
-fn foreign_assertion() -> String {
+fn federated_assertion() -> String {
     let until = Clock::machine().now().wall.as_second() + 3600;
     let claims = json!({
         "aud": ["api://AzureADTokenExchange"], "exp": until, "iss": CLUSTER, "sub": SERVICE_ACCOUNT,
     });
     let encode = |part: &str| BASE64_URL_SAFE_NO_PAD.encode(part);
-    format!("{}.{}.{FOREIGN_SIGNATURE}", encode(r#"{"alg":"RS256","kid":"1"}"#), encode(&claims.to_string()))
+    format!("{}.{}.{FEDERATED_SIGNATURE}", encode(r#"{"alg":"RS256","kid":"1"}"#), encode(&claims.to_string()))
 }
 
 /// What `az account get-access-token` prints.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::kinds::{
-    CLIENT_SECRET, FOREIGN_SIGNATURE, GITHUB_TOKEN, IDENTITY_HEADER, Job, KINDS, Kind, PEM, with_given_token,
+    CLIENT_SECRET, FEDERATED_SIGNATURE, GITHUB_TOKEN, IDENTITY_HEADER, Job, KINDS, Kind, PEM, with_given_token,
 };
 use crate::program::{TOKEN, at_once, closing, files_below, started};
 
@@ -23,7 +23,7 @@ struct Secrets(HashSet<Vec<u8>>);
 impl Secrets {
     fn of(job: &Job) -> Secrets {
         let mut all = job.program.issued_secrets();
-        all.extend([CLIENT_SECRET, FOREIGN_SIGNATURE, GITHUB_TOKEN, IDENTITY_HEADER, TOKEN].map(str::to_owned));
+        all.extend([CLIENT_SECRET, FEDERATED_SIGNATURE, GITHUB_TOKEN, IDENTITY_HEADER, TOKEN].map(str::to_owned));
         let key = PEM.split("PRIVATE KEY-----").nth(1).expect("a key");
         all.extend(key.lines().map(str::to_owned));
         let sent = job.program.sign_in_requests();
