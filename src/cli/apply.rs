@@ -34,10 +34,10 @@ use crate::session::{Plan, PreflightOptions, Session, result_rows};
 pub(super) struct ApplyArgs {
     /// A plan file
     pub(super) plan: PathBuf,
-    /// Require the plan to be for this contract; needed if the plan's contract isn't built in
+    /// Contract that the plan must be for; needed if it isn't a built-in one
     #[arg(long, value_name = "NAME or FILE", value_hint = ValueHint::FilePath)]
     pub(super) contract: Option<String>,
-    /// Require the plan to be for this base URL; needed if the plan's base URL isn't built in
+    /// Base URL that the plan must be for; needed if it isn't a built-in one
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// How it is sent.

@@ -76,7 +76,7 @@ pub(super) struct PreflightArgs {
     /// Read the incidents first, show before and after, and skip those that need no change
     #[arg(long, overrides_with = "no_compare")]
     compare: bool,
-    /// Don't read the incidents first, unless a change needs it (the default)
+    /// Read the incidents first only if a change needs it (the default)
     #[arg(long, hide_short_help = true, overrides_with = "compare")]
     no_compare: bool,
     /// If an incident was merged into another, update its target instead (implies --compare)
@@ -108,9 +108,9 @@ impl PreflightArgs {
 }
 
 // Help with names of variables: in a doc comment they would need backticks, which clap would print.
-const AUTH: &str = "How to sign in [default: by what is set; `docs/sign-in.md` has the order]";
-const TENANT: &str = "Tenant to sign in to, and whose quota and history count: a GUID or a domain [env: AZURE_TENANT_ID]; \
-                      for a token that names no tenant, any name";
+const AUTH: &str = "How to sign in [default: the first that is set; see docs/sign-in.md]";
+const TENANT: &str = "Tenant (a GUID or a domain) for sign-in, quota and history [env: AZURE_TENANT_ID]; if the token names \
+                      no tenant, any name";
 const CLIENT_ID: &str = "Client ID of the application, or of the managed identity [env: AZURE_CLIENT_ID]";
 const TOKEN_FILE: &str =
     "Read the access token from this file instead of the variable BULK_TRIAGE_TOKEN, which holds the token itself";
@@ -153,7 +153,7 @@ pub(super) struct SignInArgs {
     /// File of the access token.
     #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
-    /// Run this command for an access token; it prints the token, or JSON with it
+    /// Run this command to get an access token, printed alone or in JSON
     #[arg(long, value_name = "COMMAND")]
     pub(super) token_command: Option<String>,
     /// File of the client secret.
@@ -162,7 +162,7 @@ pub(super) struct SignInArgs {
     /// File of the certificate.
     #[arg(long, value_name = "PATH", help = CLIENT_CERTIFICATE)]
     pub(super) client_certificate: Option<PathBuf>,
-    /// Files of tokens, secrets and certificates to accept
+    /// Which token, secret and certificate files to accept
     #[arg(long, value_enum, value_name = "MODE", default_value_t = TokenFileMode::Private)]
     pub(super) token_file_mode: TokenFileMode,
 }
@@ -225,7 +225,7 @@ pub(super) struct SendArgs {
     /// How requests are sent.
     #[command(flatten)]
     pub(super) calls: CallArgs,
-    /// Start no request once the run has lasted this long
+    /// Start no request after this much time
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) stop_after: Option<Duration>,
     /// Stop after N failed rows [default: stop only if the first five fail with the same error]
@@ -237,16 +237,16 @@ pub(super) struct SendArgs {
     /// Exit with 1 if responses show that changes were applied only in part (the default)
     #[arg(long, hide_short_help = true, overrides_with = "allow_differs")]
     no_allow_differs: bool,
-    /// Skip changes applied within the past DURATION; 0 ignores other runs; `runs resume` keeps the run's value
+    /// Skip changes applied within this time; 0 ignores other runs; a resumed run keeps its value
     #[arg(long, value_name = "DURATION", default_value = duration_text(REMEMBER), value_parser = parse_duration)]
     pub(super) remember: Duration,
-    /// How long the service may take to show a change
+    /// Longest time until a read shows a change
     #[arg(long, value_name = "DURATION", default_value = duration_text(SETTLE), value_parser = parse_duration)]
     pub(super) settle: Duration,
     /// Send without asking for confirmation
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Write the results to this file [default: INPUT.RUN.results.csv]
+    /// Write the results to this file [default: NAME.RUN.results.csv, beside NAME.csv]
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
     /// Write a report (.html or .md): a review before sending, a run report afterwards

@@ -27,7 +27,7 @@ pub(super) struct ConfigArgs {
     /// What to show instead of settings.
     #[command(subcommand)]
     pub(super) command: Option<ConfigCommand>,
-    /// A command, to show each of its options, such as: run --quota 10/1m [default: settings of all commands]
+    /// Show all options of this command, such as: run --quota 10/1m [default: settings of all commands]
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<OsString>,
     /// Format of the output

@@ -25,7 +25,8 @@ use crate::model::change::IncidentId;
 use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
 
 /// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
-const TOKEN_FILE: &str = "Accept only the token in this file, or in BULK_TRIAGE_TOKEN [default: accept any token]";
+const TOKEN_FILE: &str =
+    "Accept only the token of this file, else that of BULK_TRIAGE_TOKEN [default: accept any token]";
 
 /// Run a local emulator of the API, with its quota and optional faults
 #[derive(Debug, Args)]
@@ -63,7 +64,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
     latency: RangeInclusive<Duration>,
 
-    /// Close a connection after this many requests, without a response to the next one
+    /// Respond to this many requests per connection; close it at the next one
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     requests_per_connection: Option<u64>,
 
@@ -71,15 +72,15 @@ pub(super) struct EmulatorArgs {
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 
-    /// Changes that the service makes to comments, in this order: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact
+    /// Change stored comments, in the order you list: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     comments: Vec<CommentForm>,
 
-    /// How long reads still show the state before an update
+    /// How long reads show the old state after an update
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     lag: Duration,
 
-    /// How late a fault with -after applies the update
+    /// Delay of updates applied by a fault with -after
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     late: Duration,
 
@@ -87,7 +88,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_offset, allow_hyphen_values = true)]
     created_time: SignedDuration,
 
-    /// How far the Date header is ahead of the clock, or none to send no Date header
+    /// Offset of the Date header from the clock, or `none` to omit the header
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_date, allow_hyphen_values = true)]
     date: DateHeader,
 

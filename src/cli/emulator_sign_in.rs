@@ -24,7 +24,7 @@ const LARGEST_FILE: u64 = 64 * 1024;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
 pub(super) struct SignInArgs {
-    /// Play the services that issue tokens, for tokens that live this long, such as 1h; accept only these
+    /// Emulate the token services; accept only their tokens, which are valid this long, such as 1h
     #[arg(long = "sign-in", value_name = "LIFETIME", value_parser = parse_lifetime, conflicts_with = "token_file")]
     lifetime: Option<Duration>,
 
@@ -52,7 +52,7 @@ pub(super) struct SignInArgs {
     #[arg(long = "sign-in-opaque")]
     is_opaque: bool,
 
-    /// From API request N on, refuse the token of that request (repeatable)
+    /// Revoke the token of API request N when it arrives (repeatable)
     #[arg(long = "sign-in-revoke", value_name = "N", value_parser = number(1_u64, None))]
     revoked_at: Vec<u64>,
 

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::model::setting::Settings;
 
 /// The help of `--profile` and `--config`: as doc comments the variables would need backticks, which clap would print.
-const PROFILE: &str = "Use the settings in [profiles.NAME] of the system or user file, too [env: BULK_TRIAGE_PROFILE]";
+const PROFILE: &str = "Also use the settings in [profiles.NAME] of the system or user file [env: BULK_TRIAGE_PROFILE]";
 const CONFIG: &str = "Read settings from this file only [env: BULK_TRIAGE_CONFIG]";
 
 /// Options of every command.
@@ -37,7 +37,7 @@ pub(super) struct GlobalArgs {
     /// Log each row; -vv: each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Hide progress and log only errors; -qq: hide the summary too
+    /// Log only errors and hide progress; -qq: hide the summary too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) quiet: u8,
     /// When to use color (`NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honored)

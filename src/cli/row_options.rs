@@ -28,7 +28,7 @@ pub(super) struct RowArgs {
     /// Check all rows, but use only the first N
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
-    /// Of a results file, use only rows with these outcomes [default: all but updated and unchanged]
+    /// Use only rows of a results file with these outcomes [default: all but updated and unchanged]
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',', value_parser = OutcomeParser)]
     pub(super) only: Vec<OutcomeKind>,
 }

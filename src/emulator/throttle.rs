@@ -14,7 +14,7 @@ pub enum ThrottleForm {
     Time,
     /// The same with seven decimals
     TimeLong,
-    /// The same without the Z; it is UTC nevertheless
+    /// The same without the Z, but still UTC
     TimeNoZone,
     /// The same with a space instead of the T
     TimeSpace,
@@ -46,7 +46,7 @@ pub enum ThrottleForm {
     Member,
     /// Message in error.details
     Details,
-    /// Header Retry-After: 1, and a later time in the message, which applies
+    /// Header Retry-After: 1; the message has a later time, which applies
     Both,
     /// Plain text instead of JSON
     Text,
@@ -56,7 +56,7 @@ pub enum ThrottleForm {
     Empty,
     /// A time one hour ago
     Past,
-    /// A time 0.4 s before the Date header, as rounding servers send it
+    /// A time 0.4 s before the Date header, as if the server rounds
     JustPassed,
     /// A time three days ahead
     Days,

@@ -35,7 +35,7 @@ pub(super) struct WhichArgs {
     /// Only incidents created since this time, this date, or this long ago (24h)
     #[arg(long, value_name = "WHEN")]
     created_since: Option<String>,
-    /// Only incidents updated since then
+    /// Only incidents updated since this time (as for --created-since)
     #[arg(long, value_name = "WHEN")]
     updated_since: Option<String>,
     /// Only incidents assigned to exactly this user

@@ -51,9 +51,9 @@ enum RunsCommand {
     Show(ShowArgs),
     /// Resume an unfinished run
     Resume(Box<ResumeArgs>),
-    /// Write a plan that reverts a run sent with --compare, to send with `apply`
+    /// Write a plan, for `apply`, that reverts a run sent with --compare
     Undo(Box<UndoArgs>),
-    /// Delete finished runs and the record of their changes, which prevents repeats
+    /// Delete finished runs and the history that prevents repeats
     Prune {
         /// Delete only runs that finished at least this long ago (1 day or more)
         #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]

@@ -25,7 +25,7 @@ use crate::session::{PreflightOptions, Session};
 pub(super) struct ResumeArgs {
     /// ID of the run
     run: String,
-    /// Base URL that the run is sent to; needed if it isn't built in
+    /// Base URL of the run; needed if it isn't a built-in one
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// How requests are sent.

@@ -37,7 +37,7 @@ pub(super) struct UndoArgs {
     /// Add this comment to each reverted incident
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// Base URL that the run is sent to; needed if it isn't built in
+    /// Base URL of the run; needed if it isn't a built-in one
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// How requests are sent.
