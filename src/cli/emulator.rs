@@ -19,7 +19,8 @@ use crate::cli::error::Error;
 use crate::client::TokenFile;
 use crate::contract::{self, Contract};
 use crate::emulator::{
-    self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, SIGN_IN_GRAMMAR, Settings, ThrottleForm,
+    self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, LARGEST_PAGE, SIGN_IN_GRAMMAR, Settings,
+    ThrottleForm,
 };
 use crate::model::change::IncidentId;
 use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
@@ -92,9 +93,13 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_date, allow_hyphen_values = true)]
     date: DateHeader,
 
-    /// How a 429 states its waiting time
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    throttle_form: ThrottleForm,
+    /// How a 429 states its waiting time [default: time; Graph: header-seconds]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    throttle_form: Option<ThrottleForm>,
+
+    /// Largest page of Graph's list
+    #[arg(long, value_name = "N", default_value_t = LARGEST_PAGE, value_parser = number(1_usize, None))]
+    largest_page: usize,
 
     /// Append a JSON line for each request to this file
     #[arg(long, value_name = "PATH")]
@@ -129,6 +134,7 @@ impl EmulatorArgs {
                 date: self.date,
             },
             throttle_form: self.throttle_form,
+            largest_page: self.largest_page,
             log: self.log,
             seed: self.seed,
             ..Settings::new(contract)

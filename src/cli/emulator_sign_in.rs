@@ -93,10 +93,11 @@ impl SignInArgs {
         let keys = self.keys.map(std::path::absolute).transpose();
         let keys = keys.map_err(|source| Error::Io { what: "cannot find the directory of the keys", source })?;
         let defaults = SignIn::new(lifetime);
+        let is_classic = |resource: &&String| !defaults.graph_resources.contains(resource);
         Ok(Some(SignIn {
             is_opaque: self.is_opaque,
-            // A contract of one's own can be for another service.
-            resources: defaults.resources.iter().chain(&contract.audiences).cloned().collect(),
+            // A contract of one's own can be for another service. A token is for one of the two APIs.
+            resources: defaults.resources.iter().chain(&contract.audiences).filter(is_classic).cloned().collect(),
             tenant: self.tenant,
             client: self.client,
             secret: secret.map(|secret| secret.trim_end_matches(['\r', '\n']).into()),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::request::ApiKind;
 use super::response::Refusal;
 use super::sign_in::NewToken;
 
@@ -23,11 +24,17 @@ pub(super) struct IssuedToken {
 }
 
 impl Access {
-    /// Checks a token for a request, which may be an update.
+    /// Checks a token for a request to one of the APIs, which may be an update.
     ///
     /// # Errors
     /// If the API refuses the token or the request.
-    pub(super) fn check(&self, token: Option<&SecretString>, is_update: bool, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &self,
+        token: Option<&SecretString>,
+        api: ApiKind,
+        is_update: bool,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let refused = |message: &str| Err(Refusal::new(401, "Unauthorized", message));
         let Some(given) = token else { return refused("The request has no bearer token.") };
         match self {
@@ -38,7 +45,9 @@ impl Access {
                 None => refused("The token was not issued for this API."),
                 Some(issued) if issued.is_revoked => refused("The token has been revoked."),
                 Some(IssuedToken { token, .. }) if token.expires <= now => refused("The token has expired."),
-                Some(IssuedToken { token, .. }) if !token.is_for_api => refused("The token has a wrong audience."),
+                Some(IssuedToken { token, .. }) if token.is_for != Some(api) => {
+                    refused("The token has a wrong audience.")
+                }
                 Some(IssuedToken { token, .. }) => check_roles(&token.roles, is_update),
             },
         }

@@ -1,13 +1,14 @@
-//! The API without its quota: authorization, the effect of a request on the incidents, and its response.
+//! The two APIs without their quota: authorization, the effect of a request on the incidents, and its response. They share
+//! the incidents: what one changes, the other shows.
 
-use axum::body::Bytes;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::access::Access;
 use super::filter::Query;
-use super::incidents::{COMMENTS, Store};
+use super::graph;
+use super::incidents::{COMMENTS, Store, as_classic};
+use super::request::{ApiKind, Call, Received};
 use super::response::{ApiResponse, Refusal};
 use super::rules;
 use crate::contract::Contract;
@@ -16,60 +17,15 @@ use crate::model::change::IncidentId;
 /// The maximum number of incidents that a filter searches: by default every ID exists.
 const MAX_FILTERED: usize = 200_000;
 
-/// The operation of a request, by its path and method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
-    Update,
-    /// A comment alone, as Graph takes it.
-    Comment,
-    Read,
-    List,
-    /// An unknown path.
-    Elsewhere,
-    /// A known path with another method.
-    WrongMethod,
-}
+/// Whether a list has this stored incident.
+type Filter<'a> = &'a dyn Fn(&Value) -> bool;
 
-/// A request as it was received; its token is never printed.
-#[derive(Clone)]
-pub(super) struct Received {
-    pub(super) call: Call,
-    pub(super) method: String,
-    /// The path without the query.
-    pub(super) path: String,
-    pub(super) query: String,
-    /// The bearer token.
-    pub(super) token: Option<SecretString>,
-    /// Whether its content type is JSON.
-    pub(super) says_json: bool,
-    /// The body; `None` if it was too large.
-    pub(super) body: Option<Bytes>,
-}
-
-impl Call {
-    /// Whether it changes an incident.
-    pub(super) fn changes(self) -> bool {
-        matches!(self, Call::Update | Call::Comment)
-    }
-}
-
-impl Received {
-    /// The incident that the path names; `None` if that is not an ID.
-    pub(super) fn incident(&self) -> Option<IncidentId> {
-        let path = match self.call {
-            Call::Update | Call::Read => self.path.as_str(),
-            Call::Comment => self.path.strip_suffix("/comments")?,
-            Call::List | Call::Elsewhere | Call::WrongMethod => return None,
-        };
-        let last = path.rsplit('/').next()?;
-        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { IncidentId::new(last.parse().ok()?) } else { None }
-    }
-}
-
-/// The API without its quota.
+/// The two APIs without their quota.
 pub(super) struct Api {
+    /// The rules of the classic API.
     pub(super) contract: Contract,
+    /// The largest page of Graph's list.
+    pub(super) largest_page: usize,
     pub(super) access: Access,
     pub(super) store: Store,
 }
@@ -85,12 +41,15 @@ impl Api {
             Call::Update | Call::Comment => {
                 let (id, change) = self.read_update(request, now)?;
                 let incident = self.update(id, &change, now);
-                Ok(self.shown(request.call, incident))
+                Ok(self.shown(request, incident))
             }
-            Call::Read => Ok(ApiResponse::json(200, self.find(request, now)?.1)),
+            Call::Read => Ok(self.shown(request, self.find(request, now)?.1)),
+            Call::List if request.api == ApiKind::Graph => self.list_graph(request, now),
             Call::List => {
                 let query = Query::parse(&request.query)?;
-                let page = self.page(&query, now)?;
+                let filter = |incident: &Value| query.matches(incident);
+                let filter: Option<Filter<'_>> = if query.has_no_filter() { None } else { Some(&filter) };
+                let page: Vec<Value> = self.page(query.skip, query.top, filter, now)?.map(as_classic).collect();
                 let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
                 Ok(ApiResponse::json(200, json!({"@odata.context": context, "value": page})))
             }
@@ -111,21 +70,30 @@ impl Api {
             return Err(Refusal::new(415, "UnsupportedMediaType", "Content-Type must be application/json."));
         }
         let (id, _) = self.find(request, now)?;
-        let change = if request.call == Call::Comment {
-            rules::read_comment(body)?
-        } else {
-            rules::read_change(&self.contract, body)?
+        let change = match (request.call, request.api) {
+            (Call::Comment, _) => rules::read_comment(body)?,
+            (_, ApiKind::Classic) => rules::read_change(&self.contract, body)?,
+            (_, ApiKind::Graph) => graph::read_change(body)?,
         };
         Ok((id, change))
     }
 
-    /// What a response shows of an incident: of one that got a comment alone, all its comments.
-    pub(super) fn shown(&self, call: Call, mut incident: Value) -> ApiResponse {
-        if call == Call::Comment {
-            let context = format!("{}/api/$metadata#comments", self.contract.origin);
-            incident = json!({"@odata.context": context, "value": incident[COMMENTS]});
-        }
-        ApiResponse::json(200, incident)
+    /// What a response shows of a stored incident: of one that got a comment alone, all its comments.
+    pub(super) fn shown(&self, request: &Received, incident: Value) -> ApiResponse {
+        let shown = match (request.api, request.call) {
+            (ApiKind::Classic, Call::Comment) => {
+                let context = format!("{}/api/$metadata#comments", self.contract.origin);
+                json!({"@odata.context": context, "value": incident[COMMENTS]})
+            }
+            (ApiKind::Classic, _) => as_classic(incident),
+            (ApiKind::Graph, Call::Comment) => graph::comments(&incident),
+            (ApiKind::Graph, _) => {
+                let mut shown = graph::incident(&incident, request.includes_unknown);
+                shown["@odata.context"] = graph::context("security/incidents/$entity").into();
+                shown
+            }
+        };
+        ApiResponse::json(200, shown)
     }
 
     /// Sets properties of an incident. Returns the updated incident.
@@ -133,20 +101,59 @@ impl Api {
         self.store.update(&self.contract, id, change, now)
     }
 
-    fn page(&self, query: &Query, now: Timestamp) -> Result<Vec<Value>, Refusal> {
-        let show = |id| self.store.show_read(id, now);
-        if query.has_no_filter() {
-            return Ok(self.store.newest_first(query.skip as u64).take(query.top).map(show).collect());
+    /// A page of Graph's list.
+    fn list_graph(&self, request: &Received, now: Timestamp) -> Result<ApiResponse, Refusal> {
+        let query = graph::Query::parse(&request.query, self.largest_page)?;
+        let filter = |incident: &Value| query.matches(incident);
+        let filter: Option<Filter<'_>> = if query.has_no_filter() { None } else { Some(&filter) };
+        let mut body = Map::new();
+        body.insert("@odata.context".to_owned(), graph::context("security/incidents").into());
+        if query.counts {
+            let count = match filter {
+                None => self.store.listed(),
+                Some(_) => self.page(0, usize::MAX, filter, now)?.count() as u64,
+            };
+            body.insert("@odata.count".to_owned(), count.into());
         }
+        // One more shows whether there is another page.
+        let mut incidents = self.page(query.skip, query.top.saturating_add(1), filter, now)?;
+        let shown = |incident: Value| {
+            let mut shown = graph::incident(&incident, request.includes_unknown);
+            if query.shows_alerts {
+                shown["alerts"] = json!([]);
+            }
+            shown
+        };
+        let page: Vec<Value> = incidents.by_ref().take(query.top).map(shown).collect();
+        if !page.is_empty() && incidents.next().is_some() {
+            let origin = format!("http://{}", request.host.as_deref().unwrap_or("localhost"));
+            body.insert("@odata.nextLink".to_owned(), query.next_link(&origin, &request.path).into());
+        }
+        body.insert("value".to_owned(), page.into());
+        Ok(ApiResponse::json(200, Value::Object(body)))
+    }
+
+    /// The stored incidents that match a filter, newest first, without the first `skip`, up to `top`.
+    fn page(
+        &self,
+        skip: usize,
+        top: usize,
+        filter: Option<Filter<'_>>,
+        now: Timestamp,
+    ) -> Result<impl Iterator<Item = Value> + use<>, Refusal> {
+        let show = |id| self.store.show_read(id, now);
+        let Some(matches) = filter else {
+            let page: Vec<Value> = self.store.newest_first(skip as u64).take(top).map(show).collect();
+            return Ok(page.into_iter());
+        };
         let mut searched = 0;
         let incidents = self.store.newest_first(0).take(MAX_FILTERED + 1).inspect(|_| searched += 1).map(show);
-        let matching = incidents.filter(|incident| query.matches(incident)).skip(query.skip).take(query.top);
-        let page: Vec<Value> = matching.collect();
-        if page.len() < query.top && searched > MAX_FILTERED {
+        let page: Vec<Value> = incidents.filter(matches).skip(skip).take(top).collect();
+        if page.len() < top && searched > MAX_FILTERED {
             let message = "The emulator has too many incidents to filter them: start it with `--incidents 1-1000`.";
             return Err(Refusal::new(400, "InvalidInput", message));
         }
-        Ok(page)
+        Ok(page.into_iter())
     }
 
     fn find(&self, request: &Received, now: Timestamp) -> Result<(u64, Value), Refusal> {
@@ -157,6 +164,6 @@ impl Api {
     }
 
     fn authorize(&self, request: &Received, now: Timestamp) -> Result<(), Refusal> {
-        self.access.check(request.token.as_ref(), request.call.changes(), now)
+        self.access.check(request.token.as_ref(), request.api, request.call.changes(), now)
     }
 }

@@ -47,6 +47,8 @@ pub(super) enum FaultKind {
     /// The update, or these properties of it, is not applied.
     Ignore(Vec<String>),
     Redirect(String),
+    /// As Conditional Access answers.
+    InsufficientClaims,
     Down,
 }
 
@@ -174,6 +176,7 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
         "deflate" => FaultKind::Deflate,
         "bom" => FaultKind::Bom,
         "empty" => FaultKind::Empty,
+        "insufficient-claims" => FaultKind::InsufficientClaims,
         "down" => FaultKind::Down,
         _ => {
             if let Ok(status @ 201..=599) = name.parse() {
@@ -181,7 +184,8 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
                 return Ok(FaultKind::Status(status, wait));
             }
             let names = "enter a status from 201 to 599, cut, cut-half, stall, slow, html, \
-                     other, error-200, huge, gzip, deflate, bom, empty, ignore, redirect or down";
+                     other, error-200, huge, gzip, deflate, bom, empty, ignore, redirect, \
+                     insufficient-claims or down";
             return Err(names.to_owned());
         }
     };

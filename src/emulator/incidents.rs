@@ -1,14 +1,16 @@
-//! The incidents of the emulator: which of them exist, and their updates.
+//! The incidents of the emulator: which of them exist, and their updates. They are stored in the classic API's spelling, with
+//! the members that only Graph shows.
 //!
 //! Promise: an incident that was not updated costs no memory, however many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::graph;
 use super::habits::Habits;
 use crate::contract::{Contract, PropertyKind};
 use crate::model::change::IncidentId;
@@ -85,6 +87,8 @@ pub(super) struct Store {
     incidents: Incidents,
     /// The target of each merged incident.
     merged: BTreeMap<u64, u64>,
+    /// The incidents that await an action until their status is set.
+    pub(super) awaiting_action: BTreeSet<u64>,
     /// The titles that differ from the default.
     pub(super) titles: BTreeMap<u64, String>,
     /// The minimum size of an incident, in bytes.
@@ -113,14 +117,26 @@ const NEWEST_SECOND: u64 = 89 * 24 * 3_600;
 /// The member with an incident's comments.
 pub(super) const COMMENTS: &str = "comments";
 
+/// Who updates incidents, as Graph shows it.
+const MODIFIER: &str = "API-App:emulator";
+
 /// Who writes the comments.
 const AUTHOR: &str = "emulator@contoso.com";
 
 impl Store {
     pub(super) fn new(incidents: Incidents, merged: BTreeMap<u64, u64>, contract: &Contract, now: Timestamp) -> Store {
         let unset = contract.properties.iter().map(|property| unset(&property.name, &property.kind)).collect();
-        let (titles, updated, habits) = (BTreeMap::new(), BTreeMap::new(), Habits::default());
-        Store { incidents, merged, titles, size: 0, updated, habits, unset, oldest: now - OLDEST }
+        Store {
+            incidents,
+            merged,
+            awaiting_action: BTreeSet::new(),
+            titles: BTreeMap::new(),
+            size: 0,
+            updated: BTreeMap::new(),
+            habits: Habits::default(),
+            unset,
+            oldest: now - OLDEST,
+        }
     }
 
     /// The current incident; `None` if it doesn't exist.
@@ -147,6 +163,11 @@ impl Store {
         })
     }
 
+    /// How many incidents lists show.
+    pub(super) fn listed(&self) -> u64 {
+        self.incidents.listed.iter().map(|range| range.end() - range.start() + 1).sum()
+    }
+
     /// Sets or appends properties, as the contract says. Returns the updated incident.
     pub(super) fn update(
         &mut self,
@@ -158,7 +179,10 @@ impl Store {
         let lag = SignedDuration::try_from(self.habits.lag).unwrap_or(SignedDuration::MAX);
         let versions = self.updated.entry(id).or_default();
         let last = versions.last().cloned();
-        let last = last.unwrap_or_else(|| Version { updated: Timestamp::MIN, properties: self.unset.clone() });
+        let last = last.unwrap_or_else(|| Version {
+            updated: Timestamp::MIN,
+            properties: unset_of(&self.unset, &self.awaiting_action, id),
+        });
         // Two updates in one tick of the clock get different times.
         let updated = now.max(last.updated.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now));
         let mut next = Version { updated, properties: last.properties };
@@ -205,9 +229,13 @@ impl Store {
         incident.insert("incidentName".to_owned(), title.into());
         incident.insert("createdTime".to_owned(), decimals(created).into());
         incident.insert("lastUpdateTime".to_owned(), decimals(version.map_or(created, |it| it.updated)).into());
-        incident.extend(version.map_or(&self.unset, |it| &it.properties).clone());
+        let unset = || unset_of(&self.unset, &self.awaiting_action, id);
+        incident.extend(version.map_or_else(unset, |it| it.properties.clone()));
         incident.insert("detectionSource".to_owned(), "CustomDetection".into());
-        incident.insert("severity".to_owned(), "Medium".into());
+        incident.entry("severity").or_insert_with(|| "Medium".into());
+        if version.is_some() {
+            incident.insert("lastModifiedBy".to_owned(), MODIFIER.into());
+        }
         incident.insert("alerts".to_owned(), json!([]));
         if self.size > 0 {
             let missing = self.size.saturating_sub(Value::Object(incident.clone()).to_string().len());
@@ -221,6 +249,23 @@ impl Store {
         let age = SignedDuration::from_secs(i64::try_from(id.min(NEWEST_SECOND)).unwrap_or_default());
         self.oldest.saturating_add(age).unwrap_or(self.oldest)
     }
+}
+
+/// A stored incident as the classic API shows it.
+pub(super) fn as_classic(mut stored: Value) -> Value {
+    if let Value::Object(members) = &mut stored {
+        members.retain(|name, _| !graph::is_graph_only(name));
+    }
+    stored
+}
+
+/// The properties of an incident without updates.
+fn unset_of(unset: &Map<String, Value>, awaiting_action: &BTreeSet<u64>, id: u64) -> Map<String, Value> {
+    let mut unset = unset.clone();
+    if awaiting_action.contains(&id) {
+        unset.insert("status".to_owned(), "AwaitingAction".into());
+    }
+    unset
 }
 
 /// A time as the API shows it: UTC, seven decimals.

@@ -1,15 +1,16 @@
-//! The emulator: an HTTP/1.1 server on loopback that behaves like the API, with its quota, and with faults. Tests and
+//! The emulator: an HTTP/1.1 server on loopback that behaves like the API, with its quota, and with faults. It speaks both
+//! APIs, the classic one below `/api` and Microsoft Graph below `/v1.0`, over the same incidents and the same quota. Tests and
 //! newcomers use the same one.
 //!
-//! The path of a request: `server` reads it from the connection and delays it by its latency. `service` then decides
-//! everything under one lock, at one moment: it counts the request (`windows`), picks a fault (`faults`, `trigger`), calls
+//! The path of a request: `server` reads it from the connection (`request`) and delays it by its latency. `service` then
+//! decides everything under one lock, at one moment: it counts the request (`windows`), picks a fault (`faults`, `trigger`), calls
 //! the `api` (with `access`, its `rules`, the `filter` of a list, and the `incidents`), creates the response (`response`,
 //! `throttle`), and writes a log line (`request_log`). `habits` is the undocumented behavior. After another delay, `server`
 //! sends the response, or what the fault leaves of it (`faulty_body`). Requests to the services that issue tokens go to
-//! `sign_in` instead.
+//! `sign_in` instead. What Graph spells otherwise is in `graph`.
 //!
 //! Paths, members and query names are written out here, from the API's documentation: tests would otherwise check the
-//! client against itself. Only the rules for the values of an update come from the contract, because a user's contract
+//! client against itself. Only the rules for the values of a classic update come from the contract, because a user's contract
 //! can add values.
 //!
 //! Promises: windows slide and are exact, and share no code with the client's quota; every request that arrives is
@@ -21,8 +22,10 @@ mod api;
 mod faults;
 mod faulty_body;
 mod filter;
+mod graph;
 mod habits;
 mod incidents;
+mod request;
 mod request_log;
 mod response;
 mod rules;
@@ -38,7 +41,7 @@ pub use faults::{Fault, Faults, GRAMMAR, ParseFaultError};
 pub use habits::{CommentForm, DateHeader, Habits, UnknownCommentForm};
 pub use incidents::{Incidents, ParseIncidentsError};
 pub use server::{Running, start};
-pub use settings::Settings;
+pub use settings::{LARGEST_PAGE, Settings};
 pub use sign_in::{
     Endpoint, GITHUB_ISSUER, GITHUB_SUBJECT, IDENTITY_CLIENT_ID, SIGN_IN_GRAMMAR, SignIn, SignInFault, SignInRequest,
     TENANT_ID,

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::graph;
 
 /// How a response is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,14 +87,36 @@ impl Refusal {
         Refusal::new(status, &code, format!("The emulator was told to return {status}."))
     }
 
-    pub(super) fn response(&self, tracking: &str) -> ApiResponse {
-        ApiResponse::json(self.status, error_body(&self.code, &self.message, tracking))
+    pub(super) fn response(&self, trace: &Trace) -> ApiResponse {
+        ApiResponse::json(self.status, trace.error_body(&self.code, &self.message))
     }
 }
 
-/// `{"error":{"code":…,"message":…,"target":…}}`
-pub(super) fn error_body(code: &str, message: &str, tracking: &str) -> Value {
-    json!({"error": {"code": code, "message": message, "target": tracking}})
+/// What an error tells support about its request, in the form of each API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trace {
+    Classic { tracking: String },
+    Graph { request_id: String, client_request_id: String, now: Timestamp },
+}
+
+impl Trace {
+    /// The body of an error, whose code is the classic API's.
+    pub(super) fn error_body(&self, code: &str, message: &str) -> Value {
+        match self {
+            Trace::Classic { tracking } => json!({"error": {"code": code, "message": message, "target": tracking}}),
+            Trace::Graph { request_id, client_request_id, now } => {
+                graph::error_body(code, message, request_id, client_request_id, *now)
+            }
+        }
+    }
+
+    /// How the API says that there were too many requests.
+    pub(super) fn too_many(&self) -> &'static str {
+        match self {
+            Trace::Classic { .. } => "You have sent too many requests in a given amount of time.",
+            Trace::Graph { .. } => "Too many requests.",
+        }
+    }
 }
 
 /// An HTML page like a proxy's.

@@ -25,9 +25,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::api::{Call, Received};
 use super::faulty_body;
 use super::habits::DateHeader;
+use super::request::{ApiKind, Call, Received};
 use super::response::Delivery;
 use super::service::{Decision, Service};
 use super::settings::Settings;
@@ -82,10 +82,16 @@ impl Running {
         self.wire.service().issued_secrets()
     }
 
-    /// An incident as the API would show it; needs no request.
+    /// An incident as the classic API would show it; needs no request.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<serde_json::Value> {
-        self.wire.service().incident(id.get())
+        self.wire.service().incident(id.get(), ApiKind::Classic)
+    }
+
+    /// An incident as Graph would show it; needs no request.
+    #[must_use]
+    pub fn graph_incident(&self, id: IncidentId) -> Option<serde_json::Value> {
+        self.wire.service().incident(id.get(), ApiKind::Graph)
     }
 
     /// Accepts no more requests, waits a moment for responses in flight, and closes.
@@ -123,14 +129,18 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
         let wire = Arc::clone(&wire);
         move |request: Request| wire.respond(call, request)
     };
-    let router = Router::new()
-        .route(
-            "/api/incidents/{id}",
-            patch(handler(Call::Update)).get(handler(Call::Read)).fallback(handler(Call::WrongMethod)),
-        )
-        .route("/api/incidents/{id}/comments", post(handler(Call::Comment)).fallback(handler(Call::WrongMethod)))
-        .route("/api/incidents", get(handler(Call::List)).fallback(handler(Call::WrongMethod)))
-        .fallback(handler(Call::Elsewhere));
+    let mut router = Router::new();
+    for incidents in ["/api/incidents", "/v1.0/security/incidents"] {
+        let incident = patch(handler(Call::Update)).get(handler(Call::Read));
+        router = router
+            .route(&format!("{incidents}/{{id}}"), incident.fallback(handler(Call::WrongMethod)))
+            .route(
+                &format!("{incidents}/{{id}}/comments"),
+                post(handler(Call::Comment)).fallback(handler(Call::WrongMethod)),
+            )
+            .route(incidents, get(handler(Call::List)).fallback(handler(Call::WrongMethod)));
+    }
+    let router = router.fallback(handler(Call::Elsewhere));
     let (stop, stopped) = watch::channel(());
     let accepting = tokio::spawn(accept(listener, router, max_requests, stopped, wire.clock.clone()));
     Ok(Running { address, wire, stop, accepting })
@@ -308,13 +318,22 @@ async fn receive(call: Call, request: Request) -> Received {
     let (Parts { method, uri, headers, .. }, body) = request.into_parts();
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let prefers = |wanted: &str| {
+        let all = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        all.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(wanted))
+    };
     let media_type = header(CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim);
     Received {
+        api: ApiKind::of_path(uri.path()).unwrap_or(ApiKind::Classic),
         call,
         method: method.to_string(),
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
         token: token.filter(|token| !token.is_empty()).map(SecretString::from),
+        host: text("host"),
+        client_request_id: text("client-request-id"),
+        includes_unknown: prefers("include-unknown-enum-members"),
         says_json: media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")),
         body: axum::body::to_bytes(body, LARGEST_BODY).await.ok(),
     }
@@ -427,6 +446,42 @@ mod tests {
                 "{line}: {response}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn graph_is_on_the_same_port() {
+        let mut settings = Settings::new(classic());
+        settings.awaiting_action = [7].into();
+        let running = start(settings).await.expect("a free port");
+        let graph = |line: &str, headers: &str, body: &str| {
+            format!(
+                "{line} HTTP/1.1\r\nHost: localhost:9\r\nAuthorization: Bearer any\r\nContent-Type: application/json\r\n\
+                 client-request-id: mine\r\n{headers}Content-Length: {}\r\n{CLOSE}\r\n{body}",
+                body.len()
+            )
+        };
+        let prefer = "Prefer: return=minimal, include-unknown-enum-members\r\n";
+        let comment = r#"{"@odata.type":"microsoft.graph.security.alertComment","comment":"seen"}"#;
+        for (line, headers, body, status, part) in [
+            ("PATCH /v1.0/security/incidents/5", "", r#"{"status":"resolved"}"#, "200", r#""status":"resolved""#),
+            ("POST /v1.0/security/incidents/5/comments", "", comment, "200", r#""comment":"seen""#),
+            ("GET /v1.0/security/incidents/5", "", "", "200", r#""status":"resolved""#),
+            ("GET /v1.0/security/incidents/7", "", "", "200", r#""status":"unknownFutureValue""#),
+            ("GET /v1.0/security/incidents/7", prefer, "", "200", r#""status":"awaitingAction""#),
+            ("GET /v1.0/security/incidents?$top=1", "", "", "200", "http://localhost:9/v1.0/security/incidents?"),
+            ("GET /v1.0/security/incidents/5/comments", "", "", "405", "innerError"),
+            ("POST /v1.0/$batch", "", "{}", "404", "innerError"),
+        ] {
+            let response = exchange(&running, &graph(line, headers, body), u64::MAX).await;
+            assert!(
+                response.starts_with(&format!("HTTP/1.1 {status} ")) && response.contains(part),
+                "{line}: {response}"
+            );
+            assert!(response.contains("client-request-id: mine\r\n"), "{line}: {response}");
+        }
+        let id = IncidentId::new(5).expect("an id");
+        assert_eq!(running.incident(id).expect("exists")["status"], "Resolved");
+        assert_eq!(running.graph_incident(id).expect("exists")["comments"][0]["comment"], "seen");
     }
 
     #[tokio::test]

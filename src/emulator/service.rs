@@ -9,24 +9,39 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::access::Access;
-use super::api::{Api, Call, Received};
+use super::api::Api;
 use super::faults::{Fault, FaultKind, Faults, LISTS, UPDATES};
-use super::incidents::Store;
+use super::graph;
+use super::incidents::{Store, as_classic};
+use super::request::{ApiKind, Call, Received};
 use super::request_log::{Line, RequestLog, Status};
-use super::response::{ApiResponse, Delivery, Refusal, html_page, new_id};
+use super::response::{ApiResponse, Delivery, Refusal, Trace, html_page, new_id};
 use super::settings::Settings;
 use super::sign_in::{SignInRequest, SignInService};
 use super::throttle::ThrottleForm;
 use super::trigger::Arrival;
 use super::windows::Windows;
 use crate::clock::{BootTime, Now, micros};
+use crate::contract::load;
 use crate::model::change::IncidentId;
 use crate::model::quota_spec::Window;
+
+/// The property that only a contract for Graph has.
+const GRAPH_PROPERTY: &str = "resolvingComment";
+
+/// The header of Conditional Access: the claims that a token would need.
+const INSUFFICIENT_CLAIMS: &str =
+    r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
 
 /// The beginning of an endless incident.
 const INCIDENT: &str = r#"{"incidentId":1,"incidentName":""#;
 /// The beginning of an endless list.
 const LIST: &str = r#"{"value":[{"incidentId":1,"incidentName":""#;
+
+/// The same from Graph.
+const GRAPH_INCIDENT: &str = r#"{"id":"1","displayName":""#;
+/// The same from Graph.
+const GRAPH_LIST: &str = r#"{"value":[{"id":"1","displayName":""#;
 
 /// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +54,10 @@ pub(super) struct Counters {
 pub(super) struct Service {
     api: Api,
     sign_in: Option<SignInService>,
-    /// The default format of a 429.
-    form: ThrottleForm,
+    /// The default format of a 429, if it is the same for both APIs.
+    form: Option<ThrottleForm>,
+    /// For the IDs of requests to Graph.
+    seed: u64,
     /// The waiting time of a 429 that states none.
     shortest: Window,
     windows: Windows,
@@ -87,7 +104,7 @@ impl Service {
     /// If the log can't be opened.
     pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
         let Settings { contract, token, quota, incidents, merged, titles, incident_size, faults, .. } = settings;
-        let Settings { habits, throttle_form, log, seed, sign_in, .. } = settings;
+        let Settings { habits, throttle_form, log, seed, sign_in, awaiting_action, largest_page, .. } = settings;
         let access = match (&sign_in, token) {
             (Some(_), _) => Access::Issued(Vec::new()),
             (None, Some(token)) => Access::Only(token),
@@ -95,15 +112,20 @@ impl Service {
         };
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
+        // Graph's own rules are the emulator's; such a contract has none for the classic API.
+        let is_for_graph = contract.property(GRAPH_PROPERTY).is_some();
+        let contract = if is_for_graph { load("defender").map_err(io::Error::other)? } else { contract };
         let late = habits.late;
         let mut store = Store::new(incidents, merged, &contract, now.wall);
         (store.titles, store.size, store.habits) = (titles, incident_size, habits);
+        store.awaiting_action = awaiting_action;
         Ok(Service {
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
-            api: Api { contract, access, store },
+            api: Api { contract, largest_page, access, store },
             sign_in: sign_in.map(|settings| SignInService::new(settings, seed, now)).transpose()?,
             form: throttle_form,
+            seed,
             faults,
             late,
             pending: Vec::new(),
@@ -119,10 +141,14 @@ impl Service {
         self.counters
     }
 
-    /// An incident after every update that has arrived is applied.
-    pub(super) fn incident(&mut self, id: u64) -> Option<Value> {
+    /// An incident as an API shows it, after every update that has arrived is applied.
+    pub(super) fn incident(&mut self, id: u64, api: ApiKind) -> Option<Value> {
         self.apply_until(BootTime(i64::MAX), self.last);
-        self.api.store.get(id)
+        let stored = self.api.store.get(id)?;
+        Some(match api {
+            ApiKind::Classic => as_classic(stored),
+            ApiKind::Graph => graph::incident(&stored, true),
+        })
     }
 
     /// Applies the updates that are due.
@@ -164,11 +190,17 @@ impl Service {
         if fault.is_none() && full_until.is_none() {
             fault = self.faults.draw(&arrival, &mut self.dice, |kind| !down(kind)).cloned();
         }
-        let decision = match (full_until, &fault) {
-            (Some(resume), _) => self.throttle(self.form, now, resume),
+        let mut decision = match (full_until, &fault) {
+            (Some(resume), _) => self.throttle(request, None, now, resume),
             (None, Some(fault)) => self.inject(fault, request, incident, now),
             (None, None) => self.execute(request, now),
         };
+        if request.api == ApiKind::Graph
+            && let Trace::Graph { request_id, client_request_id, .. } = self.trace(request, now)
+        {
+            let headers = [("request-id", request_id), ("client-request-id", client_request_id)];
+            decision.response.headers.extend(headers);
+        }
         self.counters.throttled += u64::from(decision.response.status == 429);
         self.write(request, &arrival, now, fault.as_ref(), &decision)?;
         Ok(decision)
@@ -176,7 +208,7 @@ impl Service {
 
     /// Whether a request to this path is for the sign-in endpoints.
     pub(super) fn is_sign_in(&self, path: &str) -> bool {
-        self.sign_in.is_some() && path != "/api" && !path.starts_with("/api/")
+        self.sign_in.is_some() && ApiKind::of_path(path).is_none()
     }
 
     /// Decides a sign-in request that arrives `now`.
@@ -185,7 +217,8 @@ impl Service {
     /// If the log or a key file can't be written.
     pub(super) fn decide_sign_in(&mut self, request: SignInRequest, now: Now) -> io::Result<Decision> {
         let Some(sign_in) = &mut self.sign_in else {
-            return Ok(Refusal::of_status(404).response(&self.tracking()).into());
+            let trace = Trace::Classic { tracking: new_id(&mut self.dice) };
+            return Ok(Refusal::of_status(404).response(&trace).into());
         };
         let answer = sign_in.decide(request, now)?;
         if let Some(token) = answer.token {
@@ -209,20 +242,24 @@ impl Service {
     fn execute(&mut self, request: &Received, now: Now) -> Decision {
         let executed = self.api.execute(request, now.wall);
         let took_effect = executed.is_ok() && request.call.changes();
-        let response = executed.unwrap_or_else(|refusal| refusal.response(&self.tracking()));
+        let response = executed.unwrap_or_else(|refusal| refusal.response(&self.trace(request, now)));
         Decision { took_effect, ..response.into() }
     }
 
-    fn throttle(&mut self, form: ThrottleForm, now: Now, resume: BootTime) -> Decision {
-        let tracking = self.tracking();
-        let (response, resume) = form.response(now.wall, now.wall_at(resume), self.shortest, &tracking);
+    fn throttle(&mut self, request: &Received, form: Option<ThrottleForm>, now: Now, resume: BootTime) -> Decision {
+        let trace = self.trace(request, now);
+        let form = form.or(self.form).unwrap_or(match request.api {
+            ApiKind::Classic => ThrottleForm::Time,
+            ApiKind::Graph => ThrottleForm::HeaderSeconds,
+        });
+        let (response, resume) = form.response(now.wall, now.wall_at(resume), self.shortest, &trace);
         Decision { resume, ..response.into() }
     }
 
     fn inject(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Decision {
         // The response without an effect is the current incident.
         let shown = incident.and_then(|id| self.api.store.get(id.get()));
-        let shown = shown.map(|incident| self.api.shown(request.call, incident));
+        let shown = shown.map(|incident| self.api.shown(request, incident));
         let late = (fault.takes_effect && !self.late.is_zero() && request.call.changes())
             .then(|| self.api.read_update(request, now.wall).ok())
             .flatten();
@@ -230,7 +267,7 @@ impl Service {
             (true, Some(shown)) if late.is_some() => Decision { took_effect: true, ..shown.into() },
             (true, _) => self.execute(request, now),
             (false, Some(shown)) => shown.into(),
-            (false, None) => Refusal::of_status(404).response(&self.tracking()).into(),
+            (false, None) => Refusal::of_status(404).response(&self.trace(request, now)).into(),
         };
         if let Some((id, change)) = late {
             self.pending.push((now.boot + self.late, id, change));
@@ -241,7 +278,7 @@ impl Service {
             FaultKind::Status(201, _) => delivered(Delivery::Whole).with_status(201),
             FaultKind::Status(status @ 202..=299, _) => replaced(ApiResponse::json_text(*status, String::new())),
             FaultKind::Status(status, wait) => {
-                let response = Refusal::of_status(*status).response(&self.tracking());
+                let response = Refusal::of_status(*status).response(&self.trace(request, now));
                 let Some(wait) = wait else { return replaced(response) };
                 let seconds = Duration::from_secs(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX));
                 let resume = now.wall_at(now.boot + seconds);
@@ -251,23 +288,34 @@ impl Service {
             FaultKind::Throttle { form, wait } => {
                 let resume = now.boot + wait.unwrap_or(self.shortest.length);
                 let took_effect = expected.took_effect;
-                Decision { took_effect, ..self.throttle(form.unwrap_or(self.form), now, resume) }
+                Decision { took_effect, ..self.throttle(request, *form, now, resume) }
             }
             FaultKind::Html => replaced(ApiResponse::html(200, html_page("Sign in", "Please sign in to the proxy."))),
             FaultKind::Other => {
                 let other = incident.map_or(1, |id| if id.get() == 1 { 2 } else { id.get() - 1 });
-                replaced(ApiResponse::json(200, self.api.store.show(other)))
+                let read = Received { call: Call::Read, ..request.clone() };
+                replaced(self.api.shown(&read, self.api.store.show(other)))
             }
             FaultKind::Error200 => {
                 let refusal = Refusal::new(200, "InternalServerError", "The update could not be made.");
-                replaced(refusal.response(&self.tracking()))
+                replaced(refusal.response(&self.trace(request, now)))
             }
             FaultKind::Redirect(to) => replaced(ApiResponse::text(302, String::new()).with("location", to.clone())),
             FaultKind::Cut | FaultKind::Down => delivered(Delivery::Cut),
             FaultKind::Stall => delivered(Delivery::Stall),
             FaultKind::CutHalf => delivered(Delivery::Half),
             FaultKind::Slow(pause) => delivered(Delivery::Slow(*pause)),
-            FaultKind::Huge => delivered(Delivery::Endless(if request.call == Call::List { LIST } else { INCIDENT })),
+            FaultKind::InsufficientClaims => {
+                let message = "The access policy requires more claims.";
+                let response = Refusal::new(403, "insufficient_claims", message).response(&self.trace(request, now));
+                replaced(response.with("www-authenticate", INSUFFICIENT_CLAIMS.to_owned()))
+            }
+            FaultKind::Huge => delivered(Delivery::Endless(match (request.api, request.call) {
+                (ApiKind::Classic, Call::List) => LIST,
+                (ApiKind::Classic, _) => INCIDENT,
+                (ApiKind::Graph, Call::List) => GRAPH_LIST,
+                (ApiKind::Graph, _) => GRAPH_INCIDENT,
+            })),
             FaultKind::Gzip => delivered(Delivery::Gzip),
             FaultKind::Deflate => delivered(Delivery::Deflate),
             FaultKind::Bom => delivered(Delivery::Marked),
@@ -313,16 +361,29 @@ impl Service {
         })
     }
 
-    /// A new tracking ID, which an error body contains for support.
-    fn tracking(&mut self) -> String {
-        new_id(&mut self.dice)
+    /// What an error body contains for support. A request to Graph has an ID from the start, which its response names, too.
+    fn trace(&mut self, request: &Received, now: Now) -> Trace {
+        match request.api {
+            ApiKind::Classic => Trace::Classic { tracking: new_id(&mut self.dice) },
+            ApiKind::Graph => {
+                let mut dice = fastrand::Rng::with_seed(self.seed ^ self.counters.requests);
+                let request_id = new_id(&mut dice);
+                let client_request_id = request.client_request_id.clone().unwrap_or_else(|| request_id.clone());
+                Trace::Graph { request_id, client_request_id, now: now.wall }
+            }
+        }
     }
 }
 
 /// An update without these properties, or without any if `names` is empty; `None` if none is left.
 fn without(request: &Received, names: &[String]) -> Option<Received> {
     let mut change: Map<String, Value> = serde_json::from_slice(request.body.as_ref()?).ok()?;
-    change.retain(|name, _| !names.is_empty() && !names.contains(name));
+    let ignores = |name: &str| names.is_empty() || names.iter().any(|ignored| ignored == name);
+    if request.call == Call::Comment {
+        return (!ignores("comment")).then(|| request.clone());
+    }
+    // The columns of a file have one name for both APIs.
+    change.retain(|name, _| !ignores(if name == "customTags" { "tags" } else { name }));
     let body = Value::Object(change.clone()).to_string().into();
     (!change.is_empty()).then(|| Received { body: Some(body), ..request.clone() })
 }
@@ -346,11 +407,15 @@ mod tests {
 
     fn request(call: Call, path: &str, body: &str) -> Received {
         Received {
+            api: ApiKind::of_path(path).unwrap_or(ApiKind::Classic),
             call,
             method: if call == Call::Update { "PATCH" } else { "GET" }.to_owned(),
             path: path.to_owned(),
             query: String::new(),
             token: Some(SecretString::from("s3cret")),
+            host: Some("127.0.0.1:9".to_owned()),
+            client_request_id: None,
+            includes_unknown: false,
             says_json: true,
             body: Some(Bytes::copy_from_slice(body.as_bytes())),
         }
@@ -370,7 +435,10 @@ mod tests {
     }
 
     fn comments(service: &mut Service, id: u64) -> usize {
-        service.incident(id).and_then(|it| it["comments"].as_array().map(Vec::len)).expect("an incident with comments")
+        service
+            .incident(id, ApiKind::Classic)
+            .and_then(|it| it["comments"].as_array().map(Vec::len))
+            .expect("an incident with comments")
     }
 
     #[test]

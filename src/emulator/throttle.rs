@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
-use super::response::{ApiResponse, error_body, html_page};
+use super::response::{ApiResponse, Trace, html_page};
 use crate::model::quota_spec::{Window, duration_text};
 
 /// The format of a 429. The comments are the help of `--throttle-form`.
@@ -76,7 +76,7 @@ impl ThrottleForm {
         now: Timestamp,
         resume: Timestamp,
         shortest: Window,
-        tracking: &str,
+        trace: &Trace,
     ) -> (ApiResponse, Option<Timestamp>) {
         let resume = match self {
             ThrottleForm::Past => now - SignedDuration::from_hours(1),
@@ -91,10 +91,13 @@ impl ThrottleForm {
         let in_seconds = rounded_up(now + SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0)), 1);
         let utc = |format: &str, time: Timestamp| time.strftime(format).to_string();
 
-        let exceeded = "You have sent too many requests in a given amount of time.";
-        let message = |text: String| ApiResponse::json(429, error_body("TooManyRequests", &text, tracking));
+        let exceeded = trace.too_many();
+        let message = |text: String| ApiResponse::json(429, trace.error_body("TooManyRequests", &text));
         let at = |time: String| message(format!("{exceeded} Please wait until {time} before you send new requests."));
-        let plain = || message(format!("{exceeded} Please wait before you send new requests."));
+        let plain = || match trace {
+            Trace::Classic { .. } => message(format!("{exceeded} Please wait before you send new requests.")),
+            Trace::Graph { .. } => message(exceeded.to_owned()),
+        };
         let again = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
 
         match self {
@@ -139,12 +142,12 @@ impl ThrottleForm {
                 (plain().with("x-ratelimit-reset", on_the_second.as_second().to_string()), Some(on_the_second))
             }
             ThrottleForm::Member => {
-                let mut body = error_body("TooManyRequests", exceeded, tracking);
+                let mut body = trace.error_body("TooManyRequests", exceeded);
                 body["error"]["retryAfter"] = serde_json::json!(i64::try_from(seconds).unwrap_or(0));
                 (ApiResponse::json(429, body), Some(in_seconds))
             }
             ThrottleForm::Details => {
-                let mut body = error_body("TooManyRequests", exceeded, tracking);
+                let mut body = trace.error_body("TooManyRequests", exceeded);
                 body["error"]["details"] = serde_json::json!([{"code": "Wait", "message": again}]);
                 (ApiResponse::json(429, body), Some(in_seconds))
             }
@@ -175,7 +178,8 @@ mod tests {
         let now = "2026-11-24T10:00:00Z".parse().expect("a time");
         let resume = "2026-11-24T10:00:36.1221Z".parse().expect("a time");
         let shortest = Window { calls: 50, length: Duration::from_mins(1) };
-        ThrottleForm::from_str(form, false).expect("a form").response(now, resume, shortest, "trace")
+        let trace = Trace::Classic { tracking: "trace".to_owned() };
+        ThrottleForm::from_str(form, false).expect("a form").response(now, resume, shortest, &trace)
     }
 
     #[test]

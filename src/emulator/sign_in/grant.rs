@@ -10,6 +10,7 @@ use super::faults::Alteration;
 use super::jwt::{random_text, write};
 use super::settings::SignIn;
 use crate::clock::Now;
+use crate::emulator::request::ApiKind;
 use crate::emulator::response::{ApiResponse, new_id};
 
 /// An audience that the API refuses, though older pages name it.
@@ -39,12 +40,12 @@ pub(super) struct Grant {
 
 /// A token that was issued.
 #[derive(Clone, Debug)]
-pub(crate) struct NewToken {
-    pub(crate) text: SecretString,
-    pub(crate) expires: Timestamp,
-    /// Whether its audience is the API.
-    pub(crate) is_for_api: bool,
-    pub(crate) roles: Vec<String>,
+pub(in crate::emulator) struct NewToken {
+    pub(in crate::emulator) text: SecretString,
+    pub(in crate::emulator) expires: Timestamp,
+    /// The API that is its audience, if any is.
+    pub(in crate::emulator) is_for: Option<ApiKind>,
+    pub(in crate::emulator) roles: Vec<String>,
 }
 
 impl Grant {
@@ -57,7 +58,8 @@ impl Grant {
         now: Now,
     ) -> (NewToken, ApiResponse) {
         let Grant { mut resource, mut tenant, client, numbers } = self;
-        let mut roles = settings.roles.clone();
+        let is_for_graph = settings.api_of(&resource) == Some(ApiKind::Graph);
+        let mut roles = if is_for_graph { settings.graph_roles.clone() } else { settings.roles.clone() };
         match alteration {
             Some(Alteration::WrongAudience) => WRONG_AUDIENCE.clone_into(&mut resource),
             Some(Alteration::OtherTenant) => OTHER_TENANT.clone_into(&mut tenant),
@@ -87,8 +89,8 @@ impl Grant {
             write(&json!({"typ": "JWT", "alg": "RS256", "kid": new_id(secrets)}), &claims, secrets)
         };
         let response = response(&text, &resource, settings, numbers, expires);
-        let is_for_api = settings.has_resource(&resource);
-        (NewToken { text: text.into(), expires, is_for_api, roles }, response)
+        let is_for = settings.api_of(&resource);
+        (NewToken { text: text.into(), expires, is_for, roles }, response)
     }
 }
 

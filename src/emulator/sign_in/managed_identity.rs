@@ -105,7 +105,7 @@ fn grant(request: &SignInRequest, version: &str, settings: &SignIn) -> Result<Gr
     if request.parameter("api-version") != Some(version) {
         return Err(Denied::identity(format!("api-version must be {version}")));
     }
-    let resource = request.parameter("resource").filter(|resource| settings.has_resource(resource));
+    let resource = request.parameter("resource").filter(|resource| settings.api_of(resource).is_some());
     let Some(resource) = resource else {
         let description = "The resource principal was not found: `resource` must be the API, without `/.default`.";
         return Err(Denied::Identity { status: 400, error: "invalid_resource", description: description.to_owned() });

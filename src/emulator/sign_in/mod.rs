@@ -2,7 +2,7 @@
 //! services of virtual machines (IMDS) and of Azure Arc, the identity endpoint of App Service, and the OIDC endpoint of
 //! GitHub Actions.
 //!
-//! Every request whose path is not below `/api` is a sign-in request. It takes no quota and is neither counted nor logged
+//! Every request whose path is not below `/api` or `/v1.0` is a sign-in request. It takes no quota and is neither counted nor logged
 //! as a request to the API. The endpoints are strict: they refuse what the documentation does not allow, even if the real
 //! services may be lenient.
 //!

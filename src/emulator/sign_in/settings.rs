@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::faults::SignInFault;
+use crate::emulator::request::ApiKind;
 
 /// The tenant of tokens for a domain or a managed identity, if the settings name no other.
 pub const TENANT_ID: &str = "7f3c2a10-4b8e-4d6f-9a51-0c2e8d7b6a94";
@@ -28,10 +29,14 @@ pub struct SignIn {
     pub refresh_in: Option<Duration>,
     /// Whether tokens are opaque instead of JWTs.
     pub is_opaque: bool,
-    /// The resources that tokens may be for. The API accepts a token for any of them.
+    /// The resources that stand for the classic API, which accepts a token for any of them.
     pub resources: Vec<String>,
-    /// The permissions of issued tokens.
+    /// The permissions of issued tokens for the classic API.
     pub roles: Vec<String>,
+    /// The resources that stand for Graph, which accepts a token for any of them.
+    pub graph_resources: Vec<String>,
+    /// The permissions of issued tokens for Graph.
+    pub graph_roles: Vec<String>,
     /// The only accepted tenant: a GUID or a domain.
     pub tenant: Option<String>,
     /// The only accepted application.
@@ -68,6 +73,15 @@ impl SignIn {
                 .map(str::to_owned)
                 .to_vec(),
             roles: vec!["Incident.ReadWrite.All".to_owned()],
+            graph_resources: [
+                "https://graph.microsoft.com",
+                "https://graph.microsoft.us",
+                "https://dod-graph.microsoft.us",
+                "00000003-0000-0000-c000-000000000000",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            graph_roles: vec!["SecurityIncident.ReadWrite.All".to_owned()],
             tenant: None,
             client: None,
             secret: None,
@@ -82,9 +96,13 @@ impl SignIn {
         }
     }
 
-    /// Whether a token may be for this resource, written with or without a `/` at its end.
-    pub(super) fn has_resource(&self, resource: &str) -> bool {
-        self.resources.iter().any(|known| known == resource.trim_end_matches('/'))
+    /// The API that a resource stands for, written with or without a `/` at its end; `None` if a token can't be for it.
+    pub(super) fn api_of(&self, resource: &str) -> Option<ApiKind> {
+        let is_among = |known: &[String]| known.iter().any(|known| known == resource.trim_end_matches('/'));
+        if is_among(&self.graph_resources) {
+            return Some(ApiKind::Graph);
+        }
+        is_among(&self.resources).then_some(ApiKind::Classic)
     }
 
     /// The ID of a tenant that a request named.

@@ -401,7 +401,7 @@ fn sign_in_fault_has_its_documented_effect() {
 #[test]
 fn altered_token_has_one_wrong_claim() {
     let usual = claims(&decide(&mut service(&[], |_| ()), with_secret(), 0));
-    for (fault, name, is_for_api) in
+    for (fault, name, is_for_the_api) in
         [("wrong-audience", "aud", false), ("no-roles", "roles", true), ("other-tenant", "tid", true)]
     {
         let answer = decide(&mut service(&[fault], |_| ()), with_secret(), 0);
@@ -409,7 +409,7 @@ fn altered_token_has_one_wrong_claim() {
         for other in ["aud", "roles", "tid", "appid", "exp"] {
             assert_eq!(altered[other] == usual[other], other != name, "{fault}: {other}");
         }
-        assert_eq!(answer.token.expect("a token").is_for_api, is_for_api, "{fault}");
+        assert_eq!(answer.token.expect("a token").is_for.is_some(), is_for_the_api, "{fault}");
     }
     let mut opaque = service(&[], |settings| settings.is_opaque = true);
     let token = decide(&mut opaque, with_secret(), 0).token.expect("a token").text;

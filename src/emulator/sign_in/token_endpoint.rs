@@ -74,7 +74,7 @@ impl TokenEndpoint {
             return Err(Denied::entra(700_016, format!("Application with identifier '{client}' was not found.")));
         }
         let resource = resource_of(field("scope")?)?;
-        if !settings.has_resource(resource) {
+        if settings.api_of(resource).is_none() {
             let message = format!("The resource principal named {resource} was not found in the tenant.");
             return Err(Denied::entra(500_011, message));
         }
