@@ -420,6 +420,10 @@ impl CachedToken {
             };
             return Err(TokenError::OtherTenant { found: shown(&facts.tenant), wanted: shown(&self.facts.tenant) });
         }
+        // Else the source would be asked again at once, forever.
+        if let Some(at) = facts.expiry(now.wall).filter(|_| facts.has_expired(now.wall)) {
+            return Err(TokenError::NewExpired { at });
+        }
         if let Some(needs) = &self.needs {
             facts.check(needs)?;
         }
@@ -877,6 +881,18 @@ mod tests {
         // By its claims it is valid, so it is tried once more.
         assert_eq!(tokens.token(&clock).await.expect("the same").0.expose_secret(), "second");
         assert_eq!((clock.now().boot, issuer.asked()), (BootTime(0), 3));
+    }
+
+    /// One of the two clocks is wrong.
+    #[tokio::test(start_paused = true)]
+    async fn issuer_of_expired_tokens_is_asked_once() {
+        let replies = [Reply::Token("first", 60), Reply::Token("second", 50), Reply::Token("third", 50)];
+        let (issuer, clock) = (Issuer::new(&replies), ten_o_clock());
+        let tokens = TokenCache::open(issuer.clone(), clock.clone()).await.expect("a token");
+        clock.sleep_until(BootTime(60_000_000)).await;
+        let error = tokens.token(&clock).await.expect_err("it has expired, too").to_string();
+        assert_eq!(error, "the new token had expired when it was received: at 10:00 UTC");
+        assert_eq!((clock.now().boot, issuer.asked()), (BootTime(60_000_000), 2));
     }
 
     #[test]

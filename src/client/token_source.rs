@@ -110,6 +110,12 @@ pub enum TokenError {
         /// The tenant of the token in use.
         wanted: String,
     },
+    /// The new token is no better than the one in use: a clock is wrong.
+    #[error("the new token had expired when it was received: at {at}")]
+    NewExpired {
+        /// When it expired, for people.
+        at: String,
+    },
     /// It expired before the first request, and no source has another token.
     #[error("the token expired at {at}; nothing was sent")]
     Expired {
