@@ -1,4 +1,4 @@
-//! Patience: what the user is told, and can do, while another process keeps the journal.
+//! Patience: what the user is told, and can do, while another process keeps the journal, or a token does not come.
 //!
 //! A signal ends the process by default until somebody listens for signals; during a long wait it is heard here, so that
 //! the command ends in order. Once the wait is over it ends the process again, unless the run listens by then.
@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -14,6 +15,9 @@ use super::terminal::{is_ignored, say};
 use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::journal::{Durability, Journal, Patience, StoreLocation, holder};
+
+/// How often a wait looks whether a signal has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A signal has come since the first long wait.
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -43,15 +47,7 @@ struct Told;
 
 impl Patience for Told {
     fn begins(&self, by: Option<u32>) {
-        static ONCE: LazyLock<()> = LazyLock::new(|| {
-            for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
-                // If we can't listen for it, it ends the process immediately.
-                let _ = flag::register_conditional_default(signal, Arc::clone(&BY_DEFAULT));
-                let _ = flag::register(signal, Arc::clone(&ASKED));
-            }
-        });
-        BY_DEFAULT.store(false, Ordering::SeqCst);
-        LazyLock::force(&ONCE);
+        begin();
         say(&format!("waiting for the journal, which is locked by {}", holder(by)));
     }
 
@@ -60,6 +56,40 @@ impl Patience for Told {
     }
 
     fn ends(&self) {
-        BY_DEFAULT.store(!IS_LISTENED.load(Ordering::SeqCst), Ordering::SeqCst);
+        end();
     }
+}
+
+/// A signal is heard here until [`end`].
+fn begin() {
+    static ONCE: LazyLock<()> = LazyLock::new(|| {
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
+            // If we can't listen for it, it ends the process immediately.
+            let _ = flag::register_conditional_default(signal, Arc::clone(&BY_DEFAULT));
+            let _ = flag::register(signal, Arc::clone(&ASKED));
+        }
+    });
+    BY_DEFAULT.store(false, Ordering::SeqCst);
+    LazyLock::force(&ONCE);
+}
+
+fn end() {
+    BY_DEFAULT.store(!IS_LISTENED.load(Ordering::SeqCst), Ordering::SeqCst);
+}
+
+/// Waits for `done`, or for a signal: then `None`, and `done` is dropped, which ends what it started.
+pub(super) async fn until_asked_to_stop<T>(clock: &Clock, done: impl Future<Output = T>) -> Option<T> {
+    begin();
+    let asked = async {
+        while !ASKED.load(Ordering::SeqCst) {
+            clock.sleep_until(clock.now().boot + LOOK_AGAIN).await;
+        }
+    };
+    let done = tokio::select! {
+        biased;
+        done = done => Some(done),
+        () = asked => None,
+    };
+    end();
+    done
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::patience::until_asked_to_stop;
 use super::terminal::say;
 use crate::cli::error::Error;
 use crate::client::{TokenCache, TokenError, TokenNeeds};
@@ -24,7 +25,7 @@ pub(super) fn expect(tokens: &TokenCache, clock: &Clock, needs: TokenNeeds) -> R
     Ok(tokens.require(needs)?)
 }
 
-/// Waits for a token of this source, and says so if that takes a while.
+/// Waits for a token of this source, and says so if that takes a while. A signal ends the wait.
 pub(super) fn wait<T>(clock: &Clock, source: &str, token: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Io { what: "cannot start a timer", source })?;
@@ -33,11 +34,14 @@ pub(super) fn wait<T>(clock: &Clock, source: &str, token: impl Future<Output = T
         say(&format!("waiting for a token from {source}"));
         std::future::pending::<T>().await
     };
-    Ok(runtime.block_on(async {
+    // A signal must not leave a token command behind.
+    let found = runtime.block_on(until_asked_to_stop(clock, async {
         tokio::select! {
             biased;
             token = token => token,
             never = announced => never,
         }
-    }))
+    }));
+    let message = "interrupted while waiting for a token; nothing was sent".to_owned();
+    found.ok_or(Error::SignIn { message, hint: None, is_temporary: true })
 }

@@ -1,9 +1,14 @@
 //! What a job is told if it gets no token, or the wrong one: before any request to the API, with a way to fix it.
 
-use std::time::Duration;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::kinds::{CLIENT, Job, Kind, TENANT};
-use crate::program::{Ended, at_once, closing, started};
+use crate::program::{Ended, Program, at_once, closing, finished, started};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -150,6 +155,28 @@ fn refused_kind_tries_no_other_identity() {
     let ended = expect_nothing_sent(&job, started(command).end(), 5).expect_text("client-secret");
     let requests = job.requests();
     assert!(requests.len() == 1 && requests[0].field("client_assertion").is_some(), "{}", ended.printed());
+}
+
+/// It holds the pipe open for a minute, unless it is killed.
+#[test]
+fn interrupted_wait_ends_the_token_command() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let program = Program::new().file("a.csv", closing(1..=2)).faulty_emulator(&[]);
+        let pipe = program.path("pipe");
+        assert!(finished(Command::new("mkfifo").arg(&pipe)).expect("mkfifo").success());
+        let script = format!("sh -c 'exec 3>{}; echo started >&3; exec sleep 60'", pipe.display());
+        let origin = program.origin();
+        let arguments = ["run", "a.csv", "--yes", "--base-url", &origin, "--token-command", &script];
+        let running = started(program.command_of(arguments));
+        let mut lines = BufReader::new(File::open(&pipe).expect("opens")).lines();
+        assert_eq!(lines.next().expect("a line").expect("reads"), "started");
+        let began = Instant::now();
+        running.signal(signal);
+        let ended = running.end().expect_code(4);
+        ended.expect_text("interrupted while waiting for a token; nothing was sent");
+        assert!(lines.next().is_none() && began.elapsed() < Duration::from_secs(30), "the command has ended");
+        assert!(program.requests().is_empty());
+    }
 }
 
 #[test]
