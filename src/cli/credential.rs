@@ -216,7 +216,7 @@ impl Credential {
 
     fn host(&self) -> Result<SignInHost, Error> {
         let named = self.azure.authority_host.as_deref().map(SignInHost::named).transpose();
-        let named = named.map_err(|error| Error::usage(format!("AZURE_AUTHORITY_HOST: {error}")))?;
+        let named = named.map_err(|why| wrong_endpoint("AZURE_AUTHORITY_HOST", &why))?;
         Ok(named.unwrap_or_default())
     }
 

@@ -28,10 +28,16 @@ impl SignInHost {
     /// The host that `AZURE_AUTHORITY_HOST` names: a URL, or a name alone, as some libraries write it.
     ///
     /// # Errors
-    /// If it is neither https nor loopback.
-    pub fn named(text: &str) -> Result<SignInHost, OriginError> {
+    /// If it is neither https nor loopback, or not only a host.
+    pub fn named(text: &str) -> Result<SignInHost, EndpointError> {
         let is_url = text.contains("://");
-        if is_url { text.parse() } else { format!("https://{text}").parse() }.map(SignInHost)
+        let named = if is_url { text.parse() } else { format!("https://{text}").parse() };
+        named.map(SignInHost).map_err(|error| match error {
+            OriginError::NotAUrl(_) => EndpointError::NotAUrl,
+            OriginError::NotHttps(host) => EndpointError::NotHttps { host },
+            OriginError::MoreThanOrigin(_) => EndpointError::MoreThanHost,
+            OriginError::HasUser => EndpointError::HasUser,
+        })
     }
 
     /// The origin of its requests.
@@ -74,12 +80,18 @@ impl fmt::Display for SignInHost {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityEndpoint(Url);
 
-/// Why a URL can't be an identity endpoint. Shows only the host: a query may hold a secret.
+/// Why a credential can't be sent to a URL. Shows only the host: a query may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not a URL of http or https without a user.
+    /// Not a URL of http or https.
     #[error("it is not an http:// or https:// URL")]
     NotAUrl,
+    /// A name or a password in the URL.
+    #[error("its URL has a user name or password: remove it")]
+    HasUser,
+    /// A path or a query, where only a host is expected.
+    #[error("its URL has more than a scheme, a host and a port: remove the rest")]
+    MoreThanHost,
     /// Another machine.
     #[error("{host} is another machine: identities are requested only from loopback and link-local addresses")]
     OtherMachine {
@@ -143,7 +155,11 @@ fn parse(text: &str) -> Result<Url, EndpointError> {
     let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
     let is_plain = ["http", "https"].contains(&url.scheme()) && url.has_host();
     let has_user = !url.username().is_empty() || url.password().is_some();
-    if is_plain && !has_user { Ok(url) } else { Err(EndpointError::NotAUrl) }
+    match (is_plain, has_user) {
+        (false, _) => Err(EndpointError::NotAUrl),
+        (true, true) => Err(EndpointError::HasUser),
+        (true, false) => Ok(url),
+    }
 }
 
 fn host(url: &Url) -> String {
@@ -168,8 +184,14 @@ mod tests {
             assert_eq!(host.is_microsofts(), text.contains("login."), "{text}");
         }
         assert_eq!(SignInHost::default().to_string(), "login.microsoftonline.com");
-        for text in ["http://login.microsoftonline.com", "https://u:p@login.example", "https://a.example/b", ""] {
-            SignInHost::named(text).expect_err(text);
+        let host = "http://login.microsoftonline.com".to_owned();
+        for (text, error) in [
+            (host.as_str(), EndpointError::NotHttps { host: host.clone() }),
+            ("https://u:p@login.example", EndpointError::HasUser),
+            ("https://a.example/b", EndpointError::MoreThanHost),
+            ("", EndpointError::NotAUrl),
+        ] {
+            assert_eq!(SignInHost::named(text).expect_err(text), error);
         }
     }
 
@@ -187,9 +209,11 @@ mod tests {
             let error = IdentityEndpoint::of_machine(text).expect_err(text);
             assert!(matches!(error, EndpointError::OtherMachine { .. }), "{error}");
         }
-        for text in ["169.254.169.254", "file:///etc/passwd", "http://u:p@127.0.0.1/", ""] {
+        for text in ["169.254.169.254", "file:///etc/passwd", ""] {
             assert_eq!(IdentityEndpoint::of_machine(text).expect_err(text), EndpointError::NotAUrl);
         }
+        let with_user = IdentityEndpoint::of_machine("http://u:p@127.0.0.1/");
+        assert_eq!(with_user.expect_err("a password"), EndpointError::HasUser);
         IdentityEndpoint::of_job("https://pipelines.example/id?x=1").expect("https");
         let error = IdentityEndpoint::of_job("http://pipelines.example/id").expect_err("not https");
         assert_eq!(error.to_string(), "pipelines.example is not reached by https");
