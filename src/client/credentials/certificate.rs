@@ -40,6 +40,7 @@ pub(super) enum CertificateError {
 
 /// An assertion that `client` makes to `audience`, signed with the certificate and key in `pem`.
 pub(super) fn assertion(pem: &[u8], client: &str, audience: &str, now: Now) -> Result<SecretString, CertificateError> {
+    let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
     let key = key_in(pem)?;
     let certificate = certificate_of(&key, pem)?;
     let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&certificate));
@@ -155,6 +156,7 @@ mod tests {
         let (certificate, key) = parts(PEM);
         signed(&format!("{key}{certificate}")).expect("the key first");
         signed(&format!("Bag Attributes\n  friendlyName: x\n{certificate}\n{key}")).expect("as openssl writes it");
+        signed(&format!("\u{feff}{PEM}")).expect("with a byte order mark");
     }
 
     #[test]

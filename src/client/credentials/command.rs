@@ -20,8 +20,8 @@ use crate::text::printable;
 
 /// How long it may run.
 const LIMIT: Duration = Duration::from_secs(30);
-/// A word of this length in an error message may be a token. A GUID has 36 characters.
-const LONGEST_WORD: usize = 40;
+/// A longer word in an error message may be a secret. A GUID has 36 characters, a client secret 40.
+const LONGEST_WORD: usize = 36;
 
 /// A command that prints a token.
 #[derive(Clone, Debug)]
@@ -207,6 +207,8 @@ mod tests {
         assert!(error("no-such-program-here").await.contains("it cannot be run: No such file"));
         let long = format!("sh -c 'echo refused {} >&2; exit 1'", "eyJ0".repeat(20));
         assert!(error(&long).await.ends_with("exit code 1: refused …"));
+        let secret = "sh -c 'echo wrong: abc8Q~0123456789abcdefghij0123456789_-.x >&2; exit 1'";
+        assert!(error(secret).await.ends_with("exit code 1: wrong: …"));
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::application::Application;
 use super::certificate::assertion;
 use super::github::GithubJob;
 use super::reply::{issued_token, status_text, unavailable};
-use super::secret::{Secret, text_in};
+use super::secret::{Secret, token_in_file};
 use super::tenant::is_tenant_id;
 use crate::client::http::HttpError;
 use crate::client::secret_file::SecretFile;
@@ -106,7 +106,7 @@ impl Entra {
                 let text = signed.map_err(|why| SignInError::refused(file.to_string(), why.to_string()))?;
                 Evidence { text, is_assertion: true }
             }
-            Proof::FederatedToken(file) => Evidence { text: text_in(file).await?, is_assertion: true },
+            Proof::FederatedToken(file) => Evidence { text: token_in_file(file).await?, is_assertion: true },
             Proof::Github(job) => {
                 let audience = self.application.host.federation_audience();
                 Evidence { text: job.assertion(&audience).await?, is_assertion: true }
