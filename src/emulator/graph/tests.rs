@@ -256,6 +256,15 @@ fn alerts_are_shown_if_expanded() {
 }
 
 #[test]
+fn incidents_have_the_size_of_the_settings() {
+    let mut service = service(&[], |settings| settings.incident_size = 10_000);
+    assert!((10_000..11_000).contains(&respond(&mut service, &read(5), 0).body.len()));
+    assert!(respond(&mut service, &list("$top=3"), 0).body.len() > 30_000);
+    let (_, shown) = answer(&mut service, &update(5, &json!({"description": "small"})));
+    assert_eq!(shown["description"], "small");
+}
+
+#[test]
 fn unknown_members_are_shown_if_preferred() {
     let mut service = service(&[], |settings| settings.awaiting_action = [5].into());
     let mut status = |includes_unknown, request: Received| {
