@@ -166,7 +166,7 @@ impl ServiceState {
         let TokenStatus::Unavailable(error) = status else { return None };
         let message = error.to_string();
         Some(match *error {
-            TokenError::OtherTenant { .. } => StopReason::Unauthorized { message },
+            TokenError::OtherIdentity { .. } => StopReason::Unauthorized { message },
             ref error if error.is_temporary() => StopReason::SignInDown { message },
             _ => StopReason::NotRenewed { message },
         })

@@ -174,6 +174,7 @@ impl Credential {
         let client_id = self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref());
         let client_id =
             client_id.ok_or_else(|| self.incomplete(kind, "a client ID (--client-id or AZURE_CLIENT_ID)"))?;
+        expect_client_id(client_id)?;
         let host = self.host()?;
         let proof = match kind {
             AuthKind::ClientSecret => {
@@ -199,6 +200,9 @@ impl Credential {
                 };
                 let endpoint = IdentityEndpoint::of_job(url);
                 let endpoint = endpoint.map_err(|why| wrong_endpoint("ACTIONS_ID_TOKEN_REQUEST_URL", &why))?;
+                if !endpoint.is_githubs() {
+                    say(&format!("requesting the job's identity at {endpoint} (ACTIONS_ID_TOKEN_REQUEST_URL)"));
+                }
                 Proof::Github(Box::new(GithubJob::new(endpoint, token.clone())?))
             }
             _ => {
@@ -245,6 +249,7 @@ impl Credential {
         };
         let endpoint = IdentityEndpoint::of_machine(&url).map_err(|why| wrong_endpoint(variable, &why))?;
         let client_id = self.sign_in.client_id.as_ref().or(azure.client_id.as_ref()).cloned();
+        client_id.as_deref().map_or(Ok(()), expect_client_id)?;
         let resource = resource.to_owned();
         Ok(ManagedIdentity::new(platform, endpoint, resource, client_id, self.patience, clock.clone())?)
     }
@@ -283,6 +288,15 @@ impl Credential {
 fn hint_with(error: &TokenError, others: &[String]) -> String {
     let others = format!("also set, and not tried: {}; choose with --auth", others.join(", "));
     [token_hint(error), Some(others)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// Checks that a text can be a client ID: it is shown, and becomes a part of the address at which to consent.
+fn expect_client_id(text: &str) -> Result<(), Error> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Ok(());
+    }
+    let message = format!("`{}` is not a client ID", printable(text));
+    Err(Error::Usage { message, hint: Some("copy the Application (client) ID of the registration".to_owned()) })
 }
 
 fn wrong_endpoint(variable: &str, why: &EndpointError) -> Error {

@@ -87,7 +87,10 @@ pub(super) struct AzureVariables {
 
 impl AzureVariables {
     fn read() -> AzureVariables {
-        let secret = |name: &str| text(name).map(SecretString::from);
+        let secret =
+            |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned()).map(SecretString::from);
+        // A value that is not UTF-8 is refused where it is used, and not taken for a missing one.
+        let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
         AzureVariables {
             tenant: text("AZURE_TENANT_ID"),
             client_id: text("AZURE_CLIENT_ID"),

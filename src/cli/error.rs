@@ -288,7 +288,7 @@ pub(super) fn token_hint(error: &TokenError) -> Option<String> {
         | TokenError::ExpiredInUse { .. }
         | TokenError::NotRenewed { .. }
         | TokenError::Refused { .. }
-        | TokenError::OtherTenant { .. } => Some("get a new token".to_owned()),
+        | TokenError::OtherIdentity { .. } => Some("get a new token".to_owned()),
         TokenError::NewExpired { .. } => Some("check this machine's clock".to_owned()),
         TokenError::Text { .. } => None,
     }

@@ -309,6 +309,9 @@ impl Shared {
     fn take_in(&self, source: &Source, found: Result<Token, TokenError>, now: Now) -> Option<BootTime> {
         let state = &mut *self.state();
         let found = found.and_then(|token| state.current.replace(token, now));
+        if let Err(error) = &found {
+            tracing::info!(error = %printable(&error.to_string()), "no new token");
+        }
         let (until, pause, refusal) = match &mut state.renewal {
             Renewal::Awaited { until, pause, refusal } if !matches!(found, Ok(true)) => (*until, pause, &*refusal),
             _ => {
@@ -414,11 +417,18 @@ impl CachedToken {
         }
         let (facts, renew_at) = facts_of(&token, Some(now));
         let token = token.text;
-        if facts.tenant != self.facts.tenant {
-            let shown = |tenant: &Option<String>| {
-                tenant.as_ref().map_or_else(|| "no tenant".to_owned(), |tenant| format!("tenant {}", printable(tenant)))
-            };
-            return Err(TokenError::OtherTenant { found: shown(&facts.tenant), wanted: shown(&self.facts.tenant) });
+        // Whoever was shown before the question is the one who changes the incidents.
+        for (name, found, wanted) in
+            [("tenant ", &facts.tenant, &self.facts.tenant), ("", &facts.caller, &self.facts.caller)]
+        {
+            let plain = |one: &Option<String>| one.as_ref().map(|one| one.to_lowercase());
+            if plain(found) != plain(wanted) {
+                let kind = if name.is_empty() { "caller" } else { "tenant" };
+                let shown = |one: &Option<String>| {
+                    one.as_ref().map_or_else(|| format!("no {kind}"), |one| format!("{name}{}", printable(one)))
+                };
+                return Err(TokenError::OtherIdentity { found: shown(found), wanted: shown(wanted) });
+            }
         }
         // Else the source would be asked again at once, forever.
         if let Some(at) = facts.expiry(now.wall).filter(|_| facts.has_expired(now.wall)) {
@@ -446,9 +456,6 @@ async fn ask(mut asking: Asking) {
     let Some(source) = &shared.source else { return };
     loop {
         let found = source.tokens.fetch().await;
-        if let Err(error) = &found {
-            tracing::info!(%error, "no new token");
-        }
         match shared.take_in(source, found, source.clock.now()) {
             Some(at) => source.clock.sleep_until(at).await,
             None => break asking.is_done = true,
@@ -697,6 +704,18 @@ mod tests {
             assert!(place.refused(&tokens, 0, "no"));
             assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_of_another_caller_is_rejected() {
+        // {"tid":"72f988bf","upn":"bob@contoso.com"}
+        let other = "e30.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImJvYkBjb250b3NvLmNvbSJ9.c2ln";
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:00Z").await;
+        place.put(other);
+        assert!(place.refused(&tokens, 0, "no"));
+        let error = place.token(&tokens).await;
+        assert_eq!(error, Err("the new token is for bob@contoso.com, not for ana@contoso.com".to_owned()));
+        assert_eq!(tokens.current().0.expose_secret(), JWT);
     }
 
     #[tokio::test(start_paused = true)]

@@ -102,12 +102,12 @@ pub enum TokenError {
         /// The API's message.
         message: String,
     },
-    /// The new token is for another tenant than the one in use.
+    /// The new token is for another tenant, user or application than the one in use.
     #[error("the new token is for {found}, not for {wanted}")]
-    OtherTenant {
-        /// Its tenant.
+    OtherIdentity {
+        /// Whom it is for.
         found: String,
-        /// The tenant of the token in use.
+        /// Whom the token in use is for.
         wanted: String,
     },
     /// The new token is no better than the one in use: a clock is wrong.

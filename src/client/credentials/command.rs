@@ -4,6 +4,7 @@
 //! never shown. It doesn't get `BULK_TRIAGE_TOKEN`; the rest of the environment is its own.
 
 use std::ffi::OsString;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use crate::text::printable;
 
 /// How long it may run.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long the rest of its output may take after it has ended.
+const AFTER_EXIT: Duration = Duration::from_secs(1);
 /// A longer word in an error message may be a secret. A GUID has 36 characters, a client secret 40.
 const LONGEST_WORD: usize = 36;
 
@@ -96,10 +99,29 @@ impl TokenCommand {
     }
 
     async fn end_of(&self, child: &mut Child) -> Result<Ended, TokenError> {
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (output, errors) = tokio::join!(read(stdout), read(stderr));
-        let status =
-            child.wait().await.map_err(|error| self.refused(format!("it cannot be awaited: {error}"), None))?;
+        let status = {
+            let mut reading = pin!(async { tokio::join!(read(stdout, &mut output), read(stderr, &mut errors)) });
+            let status = tokio::select! {
+                _ = &mut reading => None,
+                status = child.wait() => Some(status),
+            };
+            match status {
+                None => child.wait().await,
+                // A child of its own may hold the pipes.
+                Some(status) => {
+                    let until = self.clock.now().boot + AFTER_EXIT;
+                    tokio::select! {
+                        _ = &mut reading => {}
+                        () = self.clock.sleep_until(until) => {}
+                    }
+                    status
+                }
+            }
+        };
+        let (output, errors) = (SecretSlice::from(output), SecretSlice::from(errors));
+        let status = status.map_err(|error| self.refused(format!("it cannot be awaited: {error}"), None))?;
         let errors = String::from_utf8_lossy(errors.expose_secret()).into_owned();
         let last_line = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         Ok(Ended { status, output, last_line: without_tokens(last_line) })
@@ -153,14 +175,12 @@ impl Drop for Group {
 
 /// The start of an output, one byte longer than any token at most. The rest is read and dropped, so that the program can
 /// write it.
-async fn read(output: Option<impl AsyncRead + Unpin>) -> SecretSlice<u8> {
-    let mut kept = Vec::new();
+async fn read(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     if let Some(mut output) = output {
         // What was read before an error is used; the exit code tells the rest.
-        let _ = (&mut output).take(LONGEST as u64 + 1).read_to_end(&mut kept).await;
+        let _ = (&mut output).take(LONGEST as u64 + 1).read_to_end(kept).await;
         let _ = tokio::io::copy(&mut output, &mut tokio::io::sink()).await;
     }
-    SecretSlice::from(kept)
 }
 
 /// A line to show, with words that may be tokens left out.
@@ -194,6 +214,12 @@ mod tests {
         }
         let timed = run(r#"echo '{"accessToken":"eyJ0","expires_on":1795514437}'"#).await.expect("a token");
         assert_eq!(timed.expires, Some("2026-11-24T10:00:37Z".parse().expect("a time")));
+    }
+
+    #[tokio::test]
+    async fn child_that_keeps_output_open_is_not_awaited() {
+        let token = run("sh -c 'sleep 1000 & echo eyJ0.eyJ1.c2ln'").await.expect("a token");
+        assert_eq!(token.text.expose_secret(), "eyJ0.eyJ1.c2ln");
     }
 
     #[tokio::test]

@@ -133,6 +133,13 @@ impl IdentityEndpoint {
         }
     }
 
+    /// Whether it is of github.com, or this machine: any other is shown before the first request.
+    #[must_use]
+    pub fn is_githubs(&self) -> bool {
+        let is_of_github = |host: &str| host.ends_with(".actions.githubusercontent.com");
+        self.origin().is_loopback() || self.0.host_str().is_some_and(is_of_github)
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin::of(&self.0)
     }
