@@ -89,7 +89,7 @@ impl Credential {
         self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref()).filter(|_| is_application).cloned()
     }
 
-    /// How it is shown before the question: its kind, and where it signs in unless that is one of Microsoft's hosts.
+    /// How it is shown before the prompt: its kind, and where it signs in unless that is one of Microsoft's hosts.
     pub(super) fn shown(&self) -> Option<String> {
         let Choice::Kind(kind, _) = &self.choice else { return None };
         if matches!(kind, AuthKind::TokenFile) {
@@ -153,12 +153,13 @@ impl Credential {
     fn tokens_of(&self, source: impl TokenSource + 'static, clock: &Clock) -> Result<TokenCache, Error> {
         let name = source.name();
         let opened = tokens::wait(clock, &name, TokenCache::open(source, clock.clone()))?;
-        opened.map_err(|error| match self.others() {
-            others if others.is_empty() || !error.is_of_sign_in() => error.into(),
-            others => {
-                let hint = Some(hint_with(&error, &others));
-                Error::SignIn { message: error.to_string(), hint, is_temporary: error.is_temporary() }
+        opened.map_err(|error| {
+            let others = self.others();
+            if others.is_empty() || !matches!(error, TokenError::SignIn(_)) {
+                return error.into();
             }
+            let hint = Some(hint_with(&error, &others));
+            Error::SignIn { message: error.to_string(), hint, is_temporary: error.is_temporary() }
         })
     }
 
@@ -176,7 +177,17 @@ impl Credential {
             client_id.ok_or_else(|| self.incomplete(kind, "a client ID (--client-id or AZURE_CLIENT_ID)"))?;
         expect_client_id(client_id)?;
         let host = self.host()?;
-        let proof = match kind {
+        let proof = self.proof(kind)?;
+        if !host.is_microsofts() && !host.origin().is_loopback() {
+            say(&format!("signing in at {} (AZURE_AUTHORITY_HOST)", host.origin()));
+        }
+        let application = Application { host, tenant: tenant.clone(), client_id: client_id.clone() };
+        Ok(Entra::new(application, proof, resource, self.patience, clock.clone())?)
+    }
+
+    /// How an application of this kind proves its identity.
+    fn proof(&self, kind: AuthKind) -> Result<Proof, Error> {
+        Ok(match kind {
             AuthKind::ClientSecret => {
                 Proof::Secret(match (&self.sign_in.client_secret_file, &self.azure.client_secret) {
                     (Some(path), _) => Secret::File(self.file("client secret file", path)),
@@ -210,12 +221,7 @@ impl Credential {
                 let path = path.ok_or_else(|| self.incomplete(kind, "AZURE_FEDERATED_TOKEN_FILE"))?;
                 Proof::FederatedToken(self.file("federated token file", path))
             }
-        };
-        if !host.is_microsofts() && !host.origin().is_loopback() {
-            say(&format!("signing in at {} (AZURE_AUTHORITY_HOST)", host.origin()));
-        }
-        let application = Application { host, tenant: tenant.clone(), client_id: client_id.clone() };
-        Ok(Entra::new(application, proof, resource, self.patience, clock.clone())?)
+        })
     }
 
     fn host(&self) -> Result<SignInHost, Error> {

@@ -341,7 +341,7 @@ impl Target {
         Some(format!("{}: {} {}, quota {}{audiences}", contract.name, update.method, update.path, contract.quota))
     }
 
-    /// As it is shown before the question.
+    /// As it is shown before the prompt.
     #[must_use]
     pub(super) fn shown(&self) -> preview::TargetLabel {
         let scope = self.scope.as_ref().filter(|scope| !scope.is_origin());

@@ -23,12 +23,12 @@ use crate::text::{Secrets, printable};
 /// A source is asked again this long before the token expires, or a quarter of its lifetime before, if that is less: it
 /// may have a new one by then. MSAL uses the same five minutes.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
-/// How long a tool may take to renew a token: `az … >token` empties the file first.
-const RENEWAL: Duration = Duration::from_secs(5);
-/// How often a place is looked at for a new token.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How often an issuer is asked while the token in use is still valid.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// How long a store is checked for a new token while no request starts: `az … >token` empties the file first.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a store is checked for a new token.
+const STORE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often an issuer is asked for a new token while the one in use is still valid.
+const ISSUER_INTERVAL: Duration = Duration::from_secs(10);
 /// The pauses of an issuer that can't serve a token for the moment: they double.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ impl TokenCache {
     /// If it is not a bearer token.
     pub fn given(token: &SecretString) -> Result<TokenCache, TokenError> {
         let found = token_in(token.expose_secret().as_bytes());
-        let token = found.map_err(|why| TokenError::Text { place: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
+        let token = found.map_err(|why| TokenError::Text { from: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
         Ok(TokenCache::holding(None, token.into(), None))
     }
 
@@ -166,7 +166,7 @@ impl TokenCache {
     #[must_use]
     pub fn status(&self, now: Now) -> TokenStatus {
         let mut state = self.shared.state();
-        if state.renewal.has_use() && state.current.facts.has_expired(now.wall) {
+        if state.renewal.allows_requests() && state.current.facts.has_expired(now.wall) {
             self.await_another(&mut state, now, "");
         }
         match &state.renewal {
@@ -203,15 +203,15 @@ impl TokenCache {
         }
     }
 
-    /// The API refused the token of this generation: no request starts until there is another. Returns whether that is
-    /// news: refusals of other requests in flight at the same time are not.
+    /// The API refused the token of this generation: no request starts until there is another. Returns whether this is
+    /// its first refusal: requests in flight at the same time are refused, too.
     pub(super) fn refused(&self, generation: u64, message: &str, now: Now) -> bool {
         let mut state = self.shared.state();
-        let is_news = generation >= state.current.generation && state.renewal.has_use();
-        if is_news {
+        let is_first = generation >= state.current.generation && state.renewal.allows_requests();
+        if is_first {
             self.await_another(&mut state, now, message);
         }
-        is_news
+        is_first
     }
 
     fn await_another(&self, state: &mut State, now: Now, refusal: &str) {
@@ -305,8 +305,8 @@ impl Shared {
         self.changes.send_replace(());
     }
 
-    /// Takes in the reply of the source at `now`. Returns when to ask it again, if necessary.
-    fn take_in(&self, source: &Source, found: Result<Token, TokenError>, now: Now) -> Option<BootTime> {
+    /// Handles what the source returned at `now`. Returns when to ask it again, if necessary.
+    fn on_fetched(&self, source: &Source, found: Result<Token, TokenError>, now: Now) -> Option<BootTime> {
         let state = &mut *self.state();
         let found = found.and_then(|token| state.current.replace(token, now));
         if let Err(error) = &found {
@@ -320,7 +320,7 @@ impl Shared {
             }
         };
         let may_change = match source.tokens.supply() {
-            Supply::Place => true,
+            Supply::Store => true,
             Supply::Issuer { .. } => found.as_ref().is_err_and(TokenError::is_temporary),
         };
         if may_change && now.boot < until {
@@ -346,30 +346,30 @@ impl Source {
     /// How long it is asked again, while no request starts.
     fn limit(&self) -> Duration {
         match self.tokens.supply() {
-            Supply::Place => RENEWAL,
+            Supply::Store => STORE_PATIENCE,
             Supply::Issuer { patience } => patience,
         }
     }
 
     fn first_pause(&self) -> Duration {
         match self.tokens.supply() {
-            Supply::Place => LOOK_AGAIN,
+            Supply::Store => STORE_INTERVAL,
             Supply::Issuer { .. } => FIRST_PAUSE,
         }
     }
 
     fn next_pause(&self, pause: Duration) -> Duration {
         match self.tokens.supply() {
-            Supply::Place => pause,
+            Supply::Store => pause,
             Supply::Issuer { .. } => (pause * 2).min(LONGEST_PAUSE),
         }
     }
 
-    /// The time between questions while the token in use is still valid.
+    /// How often it is asked while the token in use is still valid.
     fn interval(&self) -> Duration {
         match self.tokens.supply() {
-            Supply::Place => LOOK_AGAIN,
-            Supply::Issuer { .. } => ASK_AGAIN,
+            Supply::Store => STORE_INTERVAL,
+            Supply::Issuer { .. } => ISSUER_INTERVAL,
         }
     }
 }
@@ -398,8 +398,8 @@ fn facts_of(token: &Token, now: Option<Now>) -> (TokenFacts, Option<Timestamp>) 
 }
 
 impl Renewal {
-    /// Whether the token in use may be sent, apart from its expiry.
-    fn has_use(&self) -> bool {
+    /// Whether the token in use may be sent, if it has not expired.
+    fn allows_requests(&self) -> bool {
         matches!(self, Renewal::Idle | Renewal::Early)
     }
 }
@@ -456,7 +456,7 @@ async fn ask(mut asking: Asking) {
     let Some(source) = &shared.source else { return };
     loop {
         let found = source.tokens.fetch().await;
-        match shared.take_in(source, found, source.clock.now()) {
+        match shared.on_fetched(source, found, source.clock.now()) {
             Some(at) => source.clock.sleep_until(at).await,
             None => break asking.is_done = true,
         }
@@ -488,7 +488,7 @@ mod tests {
 
     /// A source that returns what was last put into it, after a delay.
     #[derive(Clone, Debug)]
-    struct Place(Arc<Held>);
+    struct Store(Arc<Held>);
 
     #[derive(Debug)]
     struct Held {
@@ -498,15 +498,15 @@ mod tests {
         clock: Clock,
     }
 
-    impl Place {
+    impl Store {
         /// Opened at this time.
-        async fn holding(text: &str, time: &str) -> (Place, TokenCache) {
+        async fn holding(text: &str, time: &str) -> (Store, TokenCache) {
             let wall = time.parse().expect("a plain time");
             let clock = Clock::simulated(Now { boot: BootTime(0), wall }, "boot");
             let (text, takes) = (Mutex::new(text.to_owned()), Mutex::default());
-            let place = Place(Arc::new(Held { text, takes, fetches: AtomicUsize::new(0), clock: clock.clone() }));
-            let tokens = TokenCache::open(place.clone(), clock).await.expect("a token");
-            (place, tokens)
+            let store = Store(Arc::new(Held { text, takes, fetches: AtomicUsize::new(0), clock: clock.clone() }));
+            let tokens = TokenCache::open(store.clone(), clock).await.expect("a token");
+            (store, tokens)
         }
 
         fn put(&self, text: &str) {
@@ -541,7 +541,7 @@ mod tests {
         }
     }
 
-    impl TokenSource for Place {
+    impl TokenSource for Store {
         fn fetch(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
             Box::pin(async {
                 self.0.fetches.fetch_add(1, Ordering::Relaxed);
@@ -549,12 +549,12 @@ mod tests {
                 self.0.clock.sleep_until(self.now().boot + takes).await;
                 let text = self.0.text.lock().expect("no panic");
                 let found = token_in(text.as_bytes()).map(Token::from);
-                found.map_err(|why| TokenError::Text { place: "the place".to_owned(), why })
+                found.map_err(|why| TokenError::Text { from: "the store".to_owned(), why })
             })
         }
 
         fn name(&self) -> String {
-            "the place".to_owned()
+            "the store".to_owned()
         }
     }
 
@@ -577,132 +577,132 @@ mod tests {
     async fn token_is_renewed_before_it_expires() {
         for (opened, renewed_after) in [("09:00:37", 55 * 60), ("09:40:37", 15 * 60), ("09:58:37", 90), ("10:00:29", 6)]
         {
-            let (place, tokens) = Place::holding(JWT, &format!("2026-11-24T{opened}Z")).await;
-            place.put(LATER);
-            place.sleep(renewed_after * 1_000 - 1).await;
-            assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-            place.sleep(1).await;
-            assert_eq!((tokens.current().1, place.fetches()), (0, 0), "{opened}: not yet");
-            assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT), "the source is asked meanwhile");
-            place.sleep(1).await;
-            assert_eq!((place.token(&tokens).await.as_deref(), tokens.current().1), (Ok(LATER), 1), "{opened}");
+            let (store, tokens) = Store::holding(JWT, &format!("2026-11-24T{opened}Z")).await;
+            store.put(LATER);
+            store.sleep(renewed_after * 1_000 - 1).await;
+            assert_eq!(store.token(&tokens).await.as_deref(), Ok(JWT));
+            store.sleep(1).await;
+            assert_eq!((tokens.current().1, store.fetches()), (0, 0), "{opened}: not yet");
+            assert_eq!(store.token(&tokens).await.as_deref(), Ok(JWT), "the source is asked meanwhile");
+            store.sleep(1).await;
+            assert_eq!((store.token(&tokens).await.as_deref(), tokens.current().1), (Ok(LATER), 1), "{opened}");
         }
     }
 
     /// The source takes 10 s of the 15 s that are left.
     #[tokio::test(start_paused = true)]
     async fn slow_source_holds_up_no_valid_token() {
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T09:59:37Z").await;
-        place.put(LATER);
-        place.takes(10);
+        let (store, tokens) = Store::holding(JWT, "2026-11-24T09:59:37Z").await;
+        store.put(LATER);
+        store.takes(10);
         for second in 0..70 {
-            let began = place.now();
-            let token = place.token(&tokens).await;
-            assert_eq!(place.now(), began, "nothing waits");
+            let began = store.now();
+            let token = store.token(&tokens).await;
+            assert_eq!(store.now(), began, "nothing waits");
             assert_eq!(token.as_deref(), Ok(if second <= 55 { JWT } else { LATER }), "{second}");
-            assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
-            place.sleep(1_000).await;
+            assert!(matches!(tokens.status(store.now()), TokenStatus::Valid));
+            store.sleep(1_000).await;
         }
-        assert_eq!(place.fetches(), 1);
+        assert_eq!(store.fetches(), 1);
     }
 
     /// It expires during the renewal: all wait for the same reply.
     #[tokio::test(start_paused = true)]
     async fn source_is_asked_once_for_all() {
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
-        place.put(LATER);
-        place.takes(30);
-        place.sleep(6_000).await;
-        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-        place.sleep(1_000).await;
-        assert!(matches!(tokens.status(place.now()), TokenStatus::Awaited));
-        let both = tokio::join!(place.token(&tokens), place.token(&tokens));
+        let (store, tokens) = Store::holding(JWT, "2026-11-24T10:00:30Z").await;
+        store.put(LATER);
+        store.takes(30);
+        store.sleep(6_000).await;
+        assert_eq!(store.token(&tokens).await.as_deref(), Ok(JWT));
+        store.sleep(1_000).await;
+        assert!(matches!(tokens.status(store.now()), TokenStatus::Awaited));
+        let both = tokio::join!(store.token(&tokens), store.token(&tokens));
         assert_eq!(both, (Ok(LATER.to_owned()), Ok(LATER.to_owned())));
-        assert_eq!((place.fetches(), place.now().boot), (1, BootTime(36_000_000)));
+        assert_eq!((store.fetches(), store.now().boot), (1, BootTime(36_000_000)));
         // Unsuccessful early renewals run once every 250 ms.
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
-        place.sleep(5_250).await;
+        let (store, tokens) = Store::holding(JWT, "2026-11-24T10:00:30Z").await;
+        store.sleep(5_250).await;
         for _ in 0..20 {
-            assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-            place.sleep(50).await;
+            assert_eq!(store.token(&tokens).await.as_deref(), Ok(JWT));
+            store.sleep(50).await;
         }
-        assert_eq!(place.fetches(), 4);
+        assert_eq!(store.fetches(), 4);
     }
 
     #[tokio::test(start_paused = true)]
     async fn new_token_may_be_five_seconds_late() {
         for late in [0, 1, 2_000, 4_999, 5_000] {
-            let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
-            place.put(if late > 1 { "" } else { "the-first-token" });
+            let (store, tokens) = Store::holding("the-first-token", "2026-11-24T10:00:00Z").await;
+            store.put(if late > 1 { "" } else { "the-first-token" });
             if late == 0 {
-                place.put("the-second-token");
+                store.put("the-second-token");
             }
-            assert!(place.refused(&tokens, 0, "expired"));
-            assert!(!place.refused(&tokens, 0, "expired"), "a concurrent refusal is not news");
+            assert!(store.refused(&tokens, 0, "expired"));
+            assert!(!store.refused(&tokens, 0, "expired"), "a concurrent refusal is not the first");
             let renewed = async {
-                place.sleep(late).await;
-                place.put("the-second-token");
+                store.sleep(late).await;
+                store.put("the-second-token");
             };
-            let (token, ()) = tokio::join!(place.token(&tokens), renewed);
+            let (token, ()) = tokio::join!(store.token(&tokens), renewed);
             assert_eq!((token.as_deref(), tokens.current().1), (Ok("the-second-token"), 1), "{late}");
-            let took = u64::try_from(place.now().boot.0 / 1_000).expect("later");
+            let took = u64::try_from(store.now().boot.0 / 1_000).expect("later");
             assert!((late..=late + 250).contains(&took), "{late}: taken at {took}");
-            assert!(!place.refused(&tokens, 0, "expired"), "a late response to the first one");
-            assert!(place.refused(&tokens, 1, "expired"));
+            assert!(!store.refused(&tokens, 0, "expired"), "a late response to the first one");
+            assert!(store.refused(&tokens, 1, "expired"));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn unrenewed_token_is_given_up_after_five_seconds() {
         for left in ["the-first-token", ""] {
-            let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
-            place.put(left);
-            assert!(place.refused(&tokens, 0, "it has expired"));
-            let error = place.token(&tokens).await.expect_err("no valid token");
-            assert_eq!(error, "the place has no new token; the old one was refused: it has expired");
-            assert_eq!((place.now().boot, place.fetches()), (BootTime(5_000_000), 21));
-            assert!(matches!(tokens.status(place.now()), TokenStatus::Unavailable(_)));
+            let (store, tokens) = Store::holding("the-first-token", "2026-11-24T10:00:00Z").await;
+            store.put(left);
+            assert!(store.refused(&tokens, 0, "it has expired"));
+            let error = store.token(&tokens).await.expect_err("no valid token");
+            assert_eq!(error, "the store has no new token; the old one was refused: it has expired");
+            assert_eq!((store.now().boot, store.fetches()), (BootTime(5_000_000), 21));
+            assert!(matches!(tokens.status(store.now()), TokenStatus::Unavailable(_)));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn expired_token_is_not_used() {
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:36Z").await;
-        assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
-        place.sleep(999).await;
-        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-        place.put("");
-        place.sleep(1).await;
-        assert!(matches!(tokens.status(place.now()), TokenStatus::Awaited));
+        let (store, tokens) = Store::holding(JWT, "2026-11-24T10:00:36Z").await;
+        assert!(matches!(tokens.status(store.now()), TokenStatus::Valid));
+        store.sleep(999).await;
+        assert_eq!(store.token(&tokens).await.as_deref(), Ok(JWT));
+        store.put("");
+        store.sleep(1).await;
+        assert!(matches!(tokens.status(store.now()), TokenStatus::Awaited));
         let renewed = async {
-            place.sleep(3_000).await;
-            place.put(LATER);
+            store.sleep(3_000).await;
+            store.put(LATER);
         };
-        assert_eq!(tokio::join!(place.token(&tokens), renewed).0.as_deref(), Ok(LATER));
+        assert_eq!(tokio::join!(store.token(&tokens), renewed).0.as_deref(), Ok(LATER));
 
         for left in [JWT, ""] {
-            let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:37Z").await;
-            place.put(left);
-            let error = place.token(&tokens).await.expect_err("it isn't renewed");
-            assert_eq!(error, "the place has no new token; the old one expired at 10:00 UTC");
-            assert_eq!(place.now().boot, BootTime(5_000_000));
+            let (store, tokens) = Store::holding(JWT, "2026-11-24T10:00:37Z").await;
+            store.put(left);
+            let error = store.token(&tokens).await.expect_err("it isn't renewed");
+            assert_eq!(error, "the store has no new token; the old one expired at 10:00 UTC");
+            assert_eq!(store.now().boot, BootTime(5_000_000));
         }
-        let TokenStatus::Unavailable(error) = given(JWT).status(place.now()) else { panic!("it has expired") };
+        let TokenStatus::Unavailable(error) = given(JWT).status(store.now()) else { panic!("it has expired") };
         assert_eq!(error.to_string(), "the token expired at 10:00 UTC");
     }
 
     /// By its claims it is valid: the service may be wrong once.
     #[tokio::test(start_paused = true)]
     async fn refused_valid_token_is_tried_once_more() {
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T09:00:00Z").await;
-        assert!(place.refused(&tokens, 0, "no"));
-        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
-        assert_eq!(place.now().boot, BootTime(5_000_000));
-        assert!(place.refused(&tokens, 0, "no"), "again");
+        let (store, tokens) = Store::holding(JWT, "2026-11-24T09:00:00Z").await;
+        assert!(store.refused(&tokens, 0, "no"));
+        assert_eq!(store.token(&tokens).await.as_deref(), Ok(JWT));
+        assert_eq!(store.now().boot, BootTime(5_000_000));
+        assert!(store.refused(&tokens, 0, "no"), "again");
         let tokens = given("opaque");
         for _ in 0..2 {
-            assert!(place.refused(&tokens, 0, "no"));
-            assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
+            assert!(store.refused(&tokens, 0, "no"));
+            assert!(matches!(tokens.status(store.now()), TokenStatus::Valid));
         }
     }
 
@@ -721,10 +721,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn token_of_another_tenant_is_rejected() {
         for (other, found) in [("opaque", "no tenant"), ("a.eyJ0aWQiOiJvdGhlciJ9.c", "tenant other")] {
-            let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:00Z").await;
-            place.put(other);
-            assert!(place.refused(&tokens, 0, "no"));
-            let error = place.token(&tokens).await;
+            let (store, tokens) = Store::holding(JWT, "2026-11-24T10:00:00Z").await;
+            store.put(other);
+            assert!(store.refused(&tokens, 0, "no"));
+            let error = store.token(&tokens).await;
             assert_eq!(error, Err(format!("the new token is for {found}, not for tenant 72f988bf")), "{other}");
             assert_eq!(tokens.current().0.expose_secret(), JWT);
         }
@@ -741,11 +741,11 @@ mod tests {
             tenant: None,
             is_opaque: false,
         };
-        let (place, tokens) = Place::holding(ours, "2026-11-24T10:00:00Z").await;
+        let (store, tokens) = Store::holding(ours, "2026-11-24T10:00:00Z").await;
         tokens.require(needs()).expect("is ours");
-        place.put(theirs);
-        assert!(place.refused(&tokens, 0, "no"));
-        let error = tokens.token(&place.0.clock).await.expect_err("is theirs");
+        store.put(theirs);
+        assert!(store.refused(&tokens, 0, "no"));
+        let error = tokens.token(&store.0.clock).await.expect_err("is theirs");
         assert!(matches!(*error, TokenError::Claims(ClaimsError::Audience { .. })), "{error}");
         assert_eq!(tokens.current().0.expose_secret(), ours);
         assert!(given(theirs).require(needs()).is_err());
@@ -753,37 +753,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn empty_source_is_awaited_at_the_start() {
-        let (place, _) = Place::holding("the-token", "2026-11-24T10:00:00Z").await;
-        place.put("");
+        let (store, _) = Store::holding("the-token", "2026-11-24T10:00:00Z").await;
+        store.put("");
         let renewed = async {
-            place.sleep(2_900).await;
-            place.put("the-token");
+            store.sleep(2_900).await;
+            store.put("the-token");
         };
-        let (tokens, ()) = tokio::join!(TokenCache::open(place.clone(), place.0.clock.clone()), renewed);
-        assert_eq!((tokens.expect("a token").current().1, place.now().boot), (0, BootTime(3_000_000)));
-        place.put("");
-        let error = TokenCache::open(place.clone(), place.0.clock.clone()).await.expect_err("stays empty");
-        assert!(error.is_empty() && place.now().boot == BootTime(8_000_000), "{error}");
-        place.put("null");
-        assert!(TokenCache::open(place.clone(), place.0.clock.clone()).await.is_err());
-        assert_eq!(place.now().boot, BootTime(8_000_000), "a malformed token is not an empty file");
+        let (tokens, ()) = tokio::join!(TokenCache::open(store.clone(), store.0.clock.clone()), renewed);
+        assert_eq!((tokens.expect("a token").current().1, store.now().boot), (0, BootTime(3_000_000)));
+        store.put("");
+        let error = TokenCache::open(store.clone(), store.0.clock.clone()).await.expect_err("stays empty");
+        assert!(error.is_empty() && store.now().boot == BootTime(8_000_000), "{error}");
+        store.put("null");
+        assert!(TokenCache::open(store.clone(), store.0.clock.clone()).await.is_err());
+        assert_eq!(store.now().boot, BootTime(8_000_000), "a malformed token is not an empty file");
     }
 
     /// The runtime in which it was asked has ended.
     #[tokio::test(start_paused = true)]
     async fn dropped_renewal_can_begin_anew() {
-        let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
-        place.put("the-second-token");
+        let (store, tokens) = Store::holding("the-first-token", "2026-11-24T10:00:00Z").await;
+        store.put("the-second-token");
         let mut changes = tokens.changes();
         tokens.shared.state().renewal =
-            Renewal::Awaited { until: BootTime(1), pause: LOOK_AGAIN, refusal: String::new() };
+            Renewal::Awaited { until: BootTime(1), pause: STORE_INTERVAL, refusal: String::new() };
         drop(ask(Asking { shared: Arc::clone(&tokens.shared), is_done: false }));
         assert!(
-            changes.has_changed().expect("it is there") && matches!(tokens.status(place.now()), TokenStatus::Valid)
+            changes.has_changed().expect("it is there") && matches!(tokens.status(store.now()), TokenStatus::Valid)
         );
         changes.mark_unchanged();
-        assert!(place.refused(&tokens, 0, "no"));
-        assert_eq!(place.token(&tokens).await.as_deref(), Ok("the-second-token"));
+        assert!(store.refused(&tokens, 0, "no"));
+        assert_eq!(store.token(&tokens).await.as_deref(), Ok("the-second-token"));
     }
 
     /// A server that gives tokens: what it replies, in this order, and then the last reply again and again.

@@ -28,7 +28,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
 
     /// Whether asking again may help.
     fn supply(&self) -> Supply {
-        Supply::Place
+        Supply::Store
     }
 
     /// The tenant of its tokens, if the source knows it: an opaque token names none.
@@ -40,9 +40,9 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
 /// How a source gets its tokens, and so when asking again may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {
-    /// Another program puts them there, such as into a file. Asking again soon may find the next one.
-    Place,
-    /// It gets one when it is asked. Asking again helps only if a server can't serve it for the moment.
+    /// Another program stores them, such as in a file. Asking again soon may find the next one.
+    Store,
+    /// It issues one when it is asked. Asking again helps only if a server can't serve it for the moment.
     Issuer {
         /// How long to ask again.
         patience: Duration,
@@ -73,10 +73,10 @@ pub enum TokenError {
     #[error(transparent)]
     File(#[from] SecretFileError),
     /// There is no token in it.
-    #[error("{place} {why}")]
+    #[error("{from} {why}")]
     Text {
         /// `BULK_TRIAGE_TOKEN`, or which file.
-        place: String,
+        from: String,
         /// Why not.
         why: TokenTextError,
     },
@@ -135,12 +135,6 @@ impl TokenError {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, TokenError::Text { why: TokenTextError::Empty, .. })
-    }
-
-    /// Whether a credential got none.
-    #[must_use]
-    pub fn is_of_sign_in(&self) -> bool {
-        matches!(self, TokenError::SignIn(_))
     }
 
     /// Whether a server can't serve it for the moment.

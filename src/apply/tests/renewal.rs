@@ -30,7 +30,7 @@ impl TokenSource for Late {
         let found = match since_start(self.clock.now().boot) {
             ..2_000 => Ok(SecretString::from(ENDS).into()),
             now if now >= 2_000 + self.by => Ok(SecretString::from(NEXT).into()),
-            _ => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
+            _ => Err(TokenError::Text { from: "the token file".to_owned(), why: TokenTextError::Empty }),
         };
         Box::pin(std::future::ready(found))
     }

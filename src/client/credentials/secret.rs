@@ -35,7 +35,7 @@ pub(super) async fn text_in(file: &SecretFile) -> Result<SecretString, TokenErro
     let text = std::str::from_utf8(content.expose_secret()).map_err(|_| refused("it is not UTF-8 text"))?;
     let text = trimmed(text);
     if text.is_empty() {
-        return Err(TokenError::Text { place: file.to_string(), why: TokenTextError::Empty });
+        return Err(TokenError::Text { from: file.to_string(), why: TokenTextError::Empty });
     }
     // UTF-16 text without a byte order mark is full of zero bytes.
     if text.contains(char::is_control) {
@@ -52,7 +52,7 @@ pub(super) async fn text_in(file: &SecretFile) -> Result<SecretString, TokenErro
 /// The token in a file. Any other text, such as somebody's private key, is refused: the token is sent.
 pub(super) async fn token_in_file(file: &SecretFile) -> Result<SecretString, TokenError> {
     let content = file.read_async().await?;
-    token_in(content.expose_secret()).map_err(|why| TokenError::Text { place: file.to_string(), why })
+    token_in(content.expose_secret()).map_err(|why| TokenError::Text { from: file.to_string(), why })
 }
 
 /// Variables that a platform sets from a file end with its line break, too.

@@ -30,7 +30,7 @@ impl TokenFile {
     /// `expires_in` and `refresh_in` count from when the file was written, which is not known.
     fn token_in(&self, content: &SecretSlice<u8>) -> Result<Token, TokenError> {
         let found = token_with_lifetime(content.expose_secret());
-        let (text, lifetime) = found.map_err(|why| TokenError::Text { place: self.0.to_string(), why })?;
+        let (text, lifetime) = found.map_err(|why| TokenError::Text { from: self.0.to_string(), why })?;
         Ok(Token { text, expires: lifetime.expires_on, refresh: None })
     }
 }

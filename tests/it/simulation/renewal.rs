@@ -98,7 +98,7 @@ impl TokenSource for Source {
         let renewals = self.0.scenario.renewals.expect("a source is made for them");
         let found = match renewals.held(self.0.time()) {
             Some(number) => Ok(SecretString::from(renewals.text(number)).into()),
-            None => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
+            None => Err(TokenError::Text { from: "the token file".to_owned(), why: TokenTextError::Empty }),
         };
         Box::pin(std::future::ready(found))
     }
