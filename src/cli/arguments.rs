@@ -19,9 +19,9 @@ pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     PathBufValueParser::new().map(|path| Source::named(path.as_os_str()))
 }
 
-/// What an emulator has already.
+/// Options that contradict `--emulator`, which has an address and a token of its own.
 #[cfg(feature = "emulator")]
-const EMULATORS: [&str; 8] = [
+const NOT_WITH_EMULATOR: [&str; 8] = [
     "base_url",
     "tenant",
     "auth",
@@ -43,7 +43,7 @@ pub(super) struct RunArgs {
     pub(super) dry_run: bool,
     /// The preflight.
     #[command(flatten)]
-    pub(super) look: PreflightArgs,
+    pub(super) preflight: PreflightArgs,
     /// The options that change the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,
@@ -54,7 +54,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// Send to an API emulator that is started for this run; nothing real changes
-    #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = EMULATORS))]
+    #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = NOT_WITH_EMULATOR))]
     #[cfg_attr(not(feature = "emulator"), arg(skip))]
     pub(super) emulator: bool,
     /// How requests are sent.
@@ -65,7 +65,7 @@ pub(super) struct RunArgs {
 impl RunArgs {
     /// Whether it is a dry run that sends no request and stores nothing.
     pub(super) fn leaves_no_trace(&self) -> bool {
-        self.dry_run && !self.look.looks()
+        self.dry_run && !self.preflight.reads_all()
     }
 }
 
@@ -89,20 +89,20 @@ pub(super) struct PreflightArgs {
 
 impl PreflightArgs {
     /// Whether all incidents are read.
-    pub(super) fn looks(self) -> bool {
-        (self.compare && !self.no_compare) || self.follows()
+    pub(super) fn reads_all(self) -> bool {
+        (self.compare && !self.no_compare) || self.follows_redirects()
     }
 
     /// Whether the target of a merged incident is updated.
-    fn follows(self) -> bool {
+    fn follows_redirects(self) -> bool {
         self.follow_redirects && !self.no_follow_redirects
     }
 
-    /// Which incidents are read.
-    pub(super) fn look(self) -> PreflightOptions {
+    /// Which incidents are read, and which are updated.
+    pub(super) fn options(self) -> PreflightOptions {
         PreflightOptions {
-            scope: if self.looks() { ReadScope::All } else { ReadScope::Needed },
-            follow_redirects: self.follows(),
+            scope: if self.reads_all() { ReadScope::All } else { ReadScope::Needed },
+            follow_redirects: self.follows_redirects(),
         }
     }
 }

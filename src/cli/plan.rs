@@ -46,7 +46,7 @@ pub(super) struct PlanArgs {
     output: Option<PathBuf>,
     /// The preflight.
     #[command(flatten)]
-    look: PreflightArgs,
+    preflight: PreflightArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     rows: RowArgs,
@@ -99,10 +99,10 @@ pub(super) fn run(
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
     let place = Place { given: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
-    let access = args.look.looks().then_some(Access::Read);
+    let access = args.preflight.reads_all().then_some(Access::Read);
     let target = Target::new(settings.contract.clone(), place, &args.calls, access, global, env)?;
     let clock = Clock::machine();
-    if args.look.looks() {
+    if args.preflight.reads_all() {
         target.expect_access(Access::Read, &clock)?;
     }
     target.expect_consent()?;
@@ -116,10 +116,10 @@ pub(super) fn run(
         ..RunInput::new(input, args.input.name(), &rules)
     };
     let (run, warnings) = import(session, run, terminal)?;
-    let preflight = Preflight { target: &target, calls: &args.calls, options: args.look.look() };
+    let preflight = Preflight { target: &target, calls: &args.calls, options: args.preflight.options() };
     let mut run = preflight.run(run, &send::runtime()?, terminal)?;
 
-    let header = Header { compared: args.look.looks(), ..run.plan_header(target.scope.as_ref())? };
+    let header = Header { compared: args.preflight.reads_all(), ..run.plan_header(target.scope.as_ref())? };
     if header.rows == 0 && args.output.is_some() {
         if args.format == Format::Json {
             write_json(io::stdout().lock(), (&run, &target), None, 0, exit::OK)?;
@@ -275,7 +275,7 @@ fn show_again(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, Error> {
-    if args.output.is_some() || args.look.looks() {
+    if args.output.is_some() || args.preflight.reads_all() {
         return Err(Error::Usage {
             message: format!("`{}` is a plan and can only be shown", printable(&args.input.name())),
             hint: Some("remove -o, --compare and --follow-redirects, or name the input of the plan".to_owned()),

@@ -77,13 +77,13 @@ pub(super) fn run(
         ..RunInput::new(input, args.input.name(), &rules)
     };
     let (run, warnings) = import(session, run, terminal)?;
-    let look = (!args.leaves_no_trace()).then(|| args.look.look());
+    let preflight = (!args.leaves_no_trace()).then(|| args.preflight.options());
     let next = next_step::NextStep::Run { args, typed: &global.typed };
     let sending = Sending { target: &target, args: &args.send, remember, input: &args.input, page, next };
     let code = if args.dry_run {
-        show_dry_run(args, &sending, sending.read(run, look, &runtime, terminal)?, warnings, terminal)?
+        show_dry_run(args, &sending, sending.read(run, preflight, &runtime, terminal)?, warnings, terminal)?
     } else {
-        sending.confirm_and_send(run.or_resume_matching(remember.max(REMEMBER))?, look, &runtime, terminal)?
+        sending.confirm_and_send(run.or_resume_matching(remember.max(REMEMBER))?, preflight, &runtime, terminal)?
     };
     #[cfg(feature = "emulator")]
     if let Some(emulator) = target.emulator {

@@ -1,17 +1,17 @@
 //! `bulk-triage fetch`: incidents as rows, to be filled in and given to `run`.
 
+mod filters;
 mod output;
 mod progress;
-mod which;
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::ValueHint;
 
+use self::filters::FilterArgs;
 use self::output::Output;
 use self::progress::{SavedProgress, header};
-use self::which::WhichArgs;
 use super::arguments::CallArgs;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
@@ -51,9 +51,9 @@ pub(super) struct FetchArgs {
     /// Format of the summary
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
-    /// Which incidents: after the other options, because its heading goes on to the end.
+    /// Which incidents. Comes last, because clap puts all later options under its heading.
     #[command(flatten)]
-    which: WhichArgs,
+    filters: FilterArgs,
 }
 
 /// Fetches. Returns the exit code.
@@ -69,8 +69,8 @@ pub(super) fn run(
     let contract = load_contract(&args.contract, &global.settings, global.is_project_contract)?;
     let clock = Clock::machine();
     let started_at = clock.now().wall;
-    let filter = args.which.on_server(&contract, started_at)?;
-    let local = args.which.local(&contract);
+    let filter = args.filters.on_server(&contract, started_at)?;
+    let local = args.filters.local(&contract);
     let output = Output::examine(&args.output)?;
     let target = target(args, contract, global, env)?;
     target.expect_access(Access::Read, &clock)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::which::QUERY;
+use super::filters::QUERY;
 use crate::apply::{ListSource, LocalFilter, ServerFilter, StopReason, not_newer};
 use crate::cli::error::Error;
 use crate::cli::global::GlobalArgs;

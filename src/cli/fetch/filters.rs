@@ -1,4 +1,4 @@
-//! Which incidents `fetch` downloads: its filters.
+//! The filters of `fetch`: which incidents it downloads.
 
 use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::contract::{Contract, PropertyKind};
 use crate::model::quota_spec::parse_duration;
 use crate::text::printable;
 
-/// The options that ask, in the order in which partial files have them.
+/// The options that make a query, in the order in which partial files have them.
 pub(super) const QUERY: [&str; 9] = [
     "--filter",
     "--status",
@@ -22,10 +22,10 @@ pub(super) const QUERY: [&str; 9] = [
     "--limit",
 ];
 
-/// Which incidents: those that pass all filters.
+/// Filters, which an incident must all pass.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Filters (combined with AND)")]
-pub(super) struct WhichArgs {
+pub(super) struct FilterArgs {
     /// A `$filter` expression, sent to the API unchanged
     #[arg(long, value_name = "FILTER", value_parser = NonEmptyStringValueParser::new())]
     filter: Option<String>,
@@ -52,7 +52,7 @@ pub(super) struct WhichArgs {
     title_contains: Option<String>,
 }
 
-impl WhichArgs {
+impl FilterArgs {
     /// What the API filters by.
     ///
     /// # Errors
