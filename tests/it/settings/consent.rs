@@ -61,14 +61,14 @@ fn contract_of_settings_does_not_contradict_a_plan() {
 
 #[test]
 fn project_file_sends_no_token_elsewhere() {
-    for row in crate::settings::hostile::ROWS {
+    for (project, other) in crate::settings::hostile::ROWS {
         let program = program();
-        crate::settings::hostile::prepare(&program, row);
+        crate::settings::hostile::prepare(&program, project, *other);
         for line in ["run a.csv --yes", "run a.csv --dry-run --compare", "plan a.csv --compare", "fetch -o open.csv"] {
             let ended = run(&program, line, &[]).expect_code(2);
             assert!(ended.stderr.starts_with("error: bulk-triage.toml:"), "{}", ended.printed());
         }
-        assert!(program.requests().is_empty(), "{row:?}");
+        assert!(program.requests().is_empty(), "{project} {other:?}");
     }
     // What the user names outranks it.
     let program = program();

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use crate::program::{Program, closing};
 use crate::settings::precedence::{PROJECT, USER, names, schema, settings_file};
 
-/// What the project file says, and what another file says: a contract, or the user's own settings.
-type Row = (&'static str, Option<(&'static str, &'static str)>);
+/// Another file beside the project file, with its text: a contract, or the user's own settings.
+type Other = Option<(&'static str, &'static str)>;
 
 const EVIL: &str = "evil.toml";
 
-/// Beyond each setting of [`forbidden`].
-pub(crate) const ROWS: &[Row] = &[
+/// What the project file says, beyond each setting of [`forbidden`], and another file.
+pub(crate) const ROWS: &[(&str, Other)] = &[
     ("base-url = 'https://evil.example'", None),
     ("token-file = '/etc/passwd'", None),
     ("[profiles.evil]", None),
@@ -27,7 +27,8 @@ pub(crate) const ROWS: &[Row] = &[
     ("contract = '/dev/zero'", None),
 ];
 
-pub(crate) fn prepare(program: &Program, (project, other): &Row) {
+/// Writes both files.
+pub(crate) fn prepare(program: &Program, project: &str, other: Other) {
     settings_file(program, PROJECT, &format!("{project}\n"));
     if let Some((name, text)) = other {
         settings_file(program, name, text);
@@ -50,13 +51,11 @@ pub(crate) fn table() -> String {
         .chain(ROWS.iter().map(|(line, other)| ((*line).to_owned(), *other)));
     for (line, other) in rows {
         let program = Program::new().file("a.csv", closing(1..=2)).file("requests.jsonl", "").emulator(|_| ());
-        settings_file(&program, PROJECT, &format!("{line}\n"));
-        let mut beside = String::new();
-        if let Some((name, text)) = other {
-            settings_file(&program, name, text);
-            let last = text.trim_end().replace('\n', "; ");
-            beside = format!("`{}`: `{last}`", name.rsplit('/').next().expect("a name"));
-        }
+        prepare(&program, &line, other);
+        let beside = other.map_or_else(String::new, |(name, text)| {
+            let text = text.trim_end().replace('\n', "; ");
+            format!("`{}`: `{text}`", name.rsplit('/').next().expect("a name"))
+        });
         let ended = program.run("run a.csv --yes");
         assert!(program.requests().is_empty(), "{line}");
         let first = ended.stderr.lines().next().expect("a message");

@@ -6,14 +6,13 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::kinds::{CLIENT, CLIENT_SECRET, PEM, TENANT};
+use super::kinds::{CLIENT, CLIENT_SECRET, PEM, TENANT, write_secret};
 use crate::program::{Program, closing, started, started_as_it_is};
 
 #[test]
 fn emulator_signs_in_by_its_options() {
-    let program = Program::new().file("a.csv", closing(1..=3)).file("secret", CLIENT_SECRET).file("cert.pem", PEM);
-    std::fs::set_permissions(program.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .expect("its owner");
+    let program = Program::new().file("a.csv", closing(1..=3)).file("cert.pem", PEM);
+    write_secret(&program, "secret", CLIENT_SECRET);
     let options = format!(
         "--sign-in 1h --sign-in-tenant {TENANT} --sign-in-client {CLIENT} --sign-in-secret-file secret \
          --sign-in-certificate cert.pem --sign-in-keys . --sign-in-opaque --sign-in-revoke 2 --sign-in-fault 503@1 \

@@ -1,12 +1,8 @@
 //! Where credentials are sent, and by which commands: never to another machine in plain http, never through a proxy on this
 //! one, and not at all by commands that send nothing.
 
-use std::time::Duration;
-
-use super::kinds::{GITHUB_TOKEN, IDENTITY_HEADER, Job, KINDS, Kind};
+use super::kinds::{GITHUB_TOKEN, HOUR, IDENTITY_HEADER, Job, KINDS, Kind};
 use crate::program::{at_once, closing, started};
-
-const HOUR: Duration = Duration::from_hours(1);
 
 /// No server listens there.
 const DEAD_PROXY: &str = "http://127.0.0.1:1";
@@ -14,7 +10,7 @@ const DEAD_PROXY: &str = "http://127.0.0.1:1";
 #[test]
 fn sign_in_on_this_machine_uses_no_proxy() {
     at_once(KINDS, |kind| {
-        let job = Job::new(kind, HOUR, |_, _| ());
+        let job = Job::of(kind);
         let mut command = job.command("a.csv");
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             command.env(name, DEAD_PROXY);
@@ -34,7 +30,7 @@ fn plain_http_to_other_machines_is_refused() {
         (Kind::AppService, "IDENTITY_ENDPOINT", "http://192.0.2.7/msi/token"),
         (Kind::Arc, "IDENTITY_ENDPOINT", "http://arc.example/metadata/identity/oauth2/token"),
     ] {
-        let job = Job::new(kind, HOUR, |_, _| ());
+        let job = Job::of(kind);
         let mut command = job.command("a.csv --patience 0");
         command.env(variable, value);
         let ended = started(command).end().expect_code(2).expect_text(variable);
@@ -59,7 +55,7 @@ fn arc_key_elsewhere_is_not_read() {
 #[test]
 fn commands_that_send_nothing_request_no_token() {
     at_once(KINDS.into_iter().filter(|kind| kind.sends_requests()), |kind| {
-        let job = Job::new(kind, HOUR, |_, _| ());
+        let job = Job::of(kind);
         for line in ["plan a.csv -o a.plan", "run a.csv --dry-run"] {
             let command = job.with_credential(job.program.command(line));
             started(command).end().expect_code(0);
@@ -70,7 +66,7 @@ fn commands_that_send_nothing_request_no_token() {
 
 #[test]
 fn each_command_that_sends_signs_in() {
-    let job = Job::new(Kind::ClientCertificate, HOUR, |_, _| ());
+    let job = Job::of(Kind::ClientCertificate);
     let origin = job.program.origin();
     let to = format!("--base-url {origin} --quota 1000/1s");
     started(job.with_credential(job.program.command(&format!("plan a.csv -o a.plan {to}")))).end().expect_code(0);

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 
 use super::keeper::{Fetched, Keeper};
-use crate::program::{Program, TOKEN, closing};
+use crate::program::{Program, closing};
 
 pub(super) const TENANT: &str = "3b0a1d52-6c7e-4f80-9a1b-2c3d4e5f6071";
 pub(super) const CLIENT: &str = "6f2c1a94-0b3d-4e5f-8a7b-9c0d1e2f3a4b";
@@ -157,7 +157,15 @@ fi
 printf '%s\n' "$answer"
 "#;
 
+/// The lifetime of tokens that outlive the test.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+
 impl Job {
+    /// A job whose tokens outlive it, and whose services work.
+    pub(super) fn of(kind: Kind) -> Job {
+        Job::new(kind, HOUR, |_, _| ())
+    }
+
     /// A job whose tokens live this long.
     pub(super) fn new(kind: Kind, lifetime: Duration, change: impl FnOnce(&mut Settings, &mut SignIn)) -> Job {
         let program = Program::new().file("a.csv", closing(1..=3));
@@ -239,7 +247,8 @@ impl Job {
     }
 }
 
-fn write_secret(program: &Program, name: &str, text: &str) {
+/// Writes a file that only its owner can read.
+pub(super) fn write_secret(program: &Program, name: &str, text: &str) {
     program.write(name, text);
     fs::set_permissions(program.path(name), Permissions::from_mode(0o600)).expect("its owner");
 }
@@ -263,9 +272,4 @@ fn as_az(fetched: &Fetched) -> String {
         "subscription": "5a1b2c3d-0000-4000-8000-000000000001", "tenant": TENANT, "tokenType": "Bearer",
     })
     .to_string()
-}
-
-/// A variable that only a program with a given token has: it must not be used.
-pub(super) fn with_given_token(command: &mut Command) {
-    command.env("BULK_TRIAGE_TOKEN", TOKEN);
 }

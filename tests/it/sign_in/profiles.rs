@@ -1,13 +1,10 @@
 //! A profile holds everything that a job needs to sign in: no option is typed but its name.
 
 use std::process::Command;
-use std::time::Duration;
 
 use super::kinds::{CLIENT, Job, Kind, TENANT};
 use crate::program::{Ended, started};
 use crate::settings::precedence::{USER, settings_file, shown};
-
-const LIFETIME: Duration = Duration::from_hours(1);
 
 fn with_host(job: &Job, line: &str) -> Command {
     let mut command = job.program.command(line);
@@ -26,7 +23,7 @@ fn profile_signs_in_by_itself() {
         (Kind::ClientSecret, "client-secret-file = '../../secret'"),
         (Kind::ClientCertificate, "client-certificate = '../../certificate.pem'"),
     ] {
-        let job = Job::new(kind, LIFETIME, |_, _| ());
+        let job = Job::of(kind);
         let (origin, name) = (job.program.origin(), kind.name());
         let of_profile =
             format!("base-url = '{origin}'\nauth = '{name}'\ntenant = '{TENANT}'\nclient-id = '{CLIENT}'\n");
@@ -43,7 +40,7 @@ fn profile_signs_in_by_itself() {
 
 #[test]
 fn typed_token_file_outranks_auth_of_settings() {
-    let job = Job::new(Kind::ClientSecret, LIFETIME, |_, _| ());
+    let job = Job::of(Kind::ClientSecret);
     let own = format!("base-url = '{}'\nauth = 'client-secret'\ntoken-command = 'false'\n", job.program.origin());
     settings_file(&job.program, USER, &own);
     run(&job, "run a.csv --yes").expect_code(5).expect_text("client-secret needs a tenant");

@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::kinds::{CLIENT, Job, Kind, TENANT};
+use super::kinds::{CLIENT, HOUR, Job, Kind, TENANT};
 use crate::program::{Ended, Program, at_once, closing, finished, started};
-
-const HOUR: Duration = Duration::from_hours(1);
 
 fn job(kind: Kind, faults: &[&str]) -> Job {
     Job::new(kind, HOUR, |_, sign_in| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bulk_triage::clock::Clock;
 
-use super::kinds::{Job, KINDS, Kind};
+use super::kinds::{HOUR, Job, KINDS, Kind};
 use crate::program::{at_once, closing, started};
 
 /// How long each token lives.
@@ -106,7 +106,7 @@ fn opaque_tokens_are_renewed_before_they_expire() {
 /// The endpoint says when to renew: long before the end.
 #[test]
 fn refresh_time_of_the_endpoint_counts() {
-    let job = Job::new(Kind::ClientSecret, Duration::from_hours(1), |settings, sign_in| {
+    let job = Job::new(Kind::ClientSecret, HOUR, |settings, sign_in| {
         settings.quota = "6/1s".parse().ok();
         sign_in.refresh_in = Some(Duration::from_secs(2));
     });
@@ -118,7 +118,7 @@ fn refresh_time_of_the_endpoint_counts() {
 #[test]
 fn many_refusals_at_once_cost_one_token() {
     at_once([Kind::ClientCertificate, Kind::GithubOidc, Kind::AppService, Kind::TokenCommand], |kind| {
-        let job = Job::new(kind, Duration::from_hours(1), |settings, sign_in| {
+        let job = Job::new(kind, HOUR, |settings, sign_in| {
             settings.latency = Duration::from_millis(100)..=Duration::from_millis(200);
             sign_in.revoked_at = vec![40];
         });

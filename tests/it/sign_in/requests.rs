@@ -10,7 +10,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::time::Duration;
 use webpki::EndEntityCert;
 use webpki::ring::RSA_PSS_2048_8192_SHA256_LEGACY_KEY;
 
@@ -146,7 +145,7 @@ fn expect_requests(job: &Job) {
 #[test]
 fn each_kind_sends_exactly_the_documented_requests() {
     at_once(KINDS, |kind| {
-        let job = Job::new(kind, Duration::from_hours(1), |_, _| ());
+        let job = Job::of(kind);
         let ended = started(job.command("a.csv")).end().expect_code(0).expect_outcomes(&[("updated", 3)]);
         expect_requests(&job);
         assert_eq!(job.fetched(), 1, "{kind:?}");
@@ -173,7 +172,7 @@ fn each_kind_sends_exactly_the_documented_requests() {
 /// A system-assigned identity has no client ID to name.
 #[test]
 fn system_assigned_identity_is_requested_without_client() {
-    let job = Job::new(Kind::VirtualMachine, Duration::from_hours(1), |_, _| ());
+    let job = Job::of(Kind::VirtualMachine);
     let mut command = job.command("a.csv");
     command.env_remove("AZURE_CLIENT_ID");
     started(command).end().expect_code(0);

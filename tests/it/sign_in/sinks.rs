@@ -6,9 +6,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::kinds::{
-    CLIENT_SECRET, FEDERATED_SIGNATURE, GITHUB_TOKEN, IDENTITY_HEADER, Job, KINDS, Kind, PEM, with_given_token,
-};
+use super::kinds::{CLIENT_SECRET, FEDERATED_SIGNATURE, GITHUB_TOKEN, HOUR, IDENTITY_HEADER, Job, KINDS, Kind, PEM};
 use crate::program::{TOKEN, at_once, closing, files_below, started};
 
 /// Enough of a secret to be of use.
@@ -57,7 +55,7 @@ fn written(dir: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn no_kind_shows_its_secrets_anywhere() {
     at_once(KINDS, |kind| {
-        let job = Job::new(kind, Duration::from_hours(1), |settings, sign_in| {
+        let job = Job::new(kind, HOUR, |settings, sign_in| {
             settings.faults =
                 ["500@2", "html@4", "401@6"].iter().map(|fault| fault.parse().expect("a fault")).collect();
             // A program that fails after a refusal ends the run.
@@ -110,7 +108,7 @@ fn echoed_secrets_are_redacted_for_each_kind() {
 /// Proves that the checks above can fail.
 #[test]
 fn planted_secrets_are_found() {
-    let job = Job::new(Kind::ClientSecret, Duration::from_hours(1), |_, _| ());
+    let job = Job::of(Kind::ClientSecret);
     started(job.command("a.csv")).end().expect_code(0);
     let secrets = Secrets::of(&job);
     for planted in job.program.issued_secrets().into_iter().chain([format!("x{}", &CLIENT_SECRET[..20])]) {
@@ -123,10 +121,9 @@ fn planted_secrets_are_found() {
 #[test]
 fn scripts_do_not_inherit_the_given_token() {
     for kind in [Kind::TokenCommand, Kind::AzureCli] {
-        let job = Job::new(kind, Duration::from_hours(1), |_, _| ());
+        let job = Job::of(kind);
         let mut command = job.command("a.csv");
-        with_given_token(&mut command);
-        command.env("OF_THE_USER", "kept");
+        command.env("BULK_TRIAGE_TOKEN", TOKEN).env("OF_THE_USER", "kept");
         started(command).end().expect_code(0);
         let environment = job.program.read("environment-of-script");
         assert!(!environment.contains(TOKEN) && !environment.contains("BULK_TRIAGE_TOKEN"), "{kind:?}");
