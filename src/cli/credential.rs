@@ -409,19 +409,13 @@ mod tests {
         let env = Environment {
             token: value("BULK_TRIAGE_TOKEN").map(|token| token.to_owned().into()),
             azure: AzureVariables {
-                tenant: None,
                 client_id: value("AZURE_CLIENT_ID").map(str::to_owned),
                 client_secret: value("AZURE_CLIENT_SECRET").map(|secret| secret.to_owned().into()),
                 client_certificate: value("AZURE_CLIENT_CERTIFICATE_PATH").map(PathBuf::from),
                 federated_token_file: value("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
-                authority_host: None,
                 github_url: value("ACTIONS_ID_TOKEN_REQUEST_URL").map(str::to_owned),
-                github_token: None,
-                metadata_host: None,
                 identity_endpoint: value("IDENTITY_ENDPOINT").map(str::to_owned),
-                identity_header: None,
-                has_identity_thumbprint: false,
-                arc_keys: None,
+                ..AzureVariables::default()
             },
             credentials_directory: None,
             certificates: Vec::new(),

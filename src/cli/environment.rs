@@ -55,7 +55,7 @@ pub(super) struct Environment {
 
 /// The variables that Azure's tools, Kubernetes, GitHub and Azure's machines set for an identity. Only the credential that
 /// needs one looks at it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AzureVariables {
     /// `AZURE_TENANT_ID`
     pub(super) tenant: Option<String>,

@@ -55,7 +55,7 @@ pub(super) struct GlobalArgs {
     /// The same, as a run keeps them.
     #[arg(skip)]
     pub(super) to_keep: Settings,
-    /// What the command line, a variable or a default says about a run.
+    /// What the command line, the settings and the defaults say about a run.
     #[arg(skip)]
     pub(super) settings: Settings,
     /// The command line, as it was typed.

@@ -710,10 +710,10 @@ mod tests {
     async fn token_of_another_caller_is_rejected() {
         // {"tid":"72f988bf","upn":"bob@contoso.com"}
         let other = "e30.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImJvYkBjb250b3NvLmNvbSJ9.c2ln";
-        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:00Z").await;
-        place.put(other);
-        assert!(place.refused(&tokens, 0, "no"));
-        let error = place.token(&tokens).await;
+        let (store, tokens) = Store::holding(JWT, "2026-11-24T10:00:00Z").await;
+        store.put(other);
+        assert!(store.refused(&tokens, 0, "no"));
+        let error = store.token(&tokens).await;
         assert_eq!(error, Err("the new token is for bob@contoso.com, not for ana@contoso.com".to_owned()));
         assert_eq!(tokens.current().0.expose_secret(), JWT);
     }

@@ -214,30 +214,6 @@ fn higher_layer_outranks_lower_ones() {
 }
 
 #[test]
-fn command_line_options_are_refused_in_files() {
-    for name in ["yes", "set", "limit", "only", "results", "format", "verbose", "profile", "config", "no-config"] {
-        for (file, text) in [
-            ("system.toml", format!("{name} = \"x\"")),
-            ("user.toml", format!("{name} = \"x\"")),
-            ("user.toml", format!("profiles.p.{name} = \"x\"")),
-            ("project.toml", format!("{name} = \"x\"")),
-        ] {
-            let files = Files::new();
-            files.write(file, &text);
-            let expected = format!("~/{file}:1: `{name}` can't be set in a file: it is for the command line only");
-            assert_eq!(files.load(None).expect_err(name), expected);
-        }
-        let mut files = Files::new();
-        files.around.variables.insert(variable_of(name), "x".into());
-        let loaded = files.load(if name == "profile" { Some("p") } else { None });
-        if !["profile", "config"].contains(&name) {
-            let loaded = loaded.expect(name);
-            assert!(loaded.defaults.is_empty() && loaded.unknown_variables.len() == 1, "{name}");
-        }
-    }
-}
-
-#[test]
 fn project_quota_fits_within_that_of_lower_files() {
     let files = Files::new();
     files.write("project.toml", "\nquota = \"40/1m\"");
