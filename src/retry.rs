@@ -58,7 +58,7 @@ impl Policy {
                 let code = differs.as_ref().map(|_| OutcomeCode::Differs);
                 RetryDecision::Done { kind: OutcomeKind::Updated, code }
             }
-            Verdict::Read { .. } | Verdict::Listed(_) => RetryDecision::Compare,
+            Verdict::Read { .. } | Verdict::Listed { .. } => RetryDecision::Compare,
             Verdict::NotApplied { .. } => failed(OutcomeCode::NotApplied),
             Verdict::Redirected { .. } => failed(OutcomeCode::Redirected),
             Verdict::Rejected | Verdict::Unsent(WhyUnsent::ContainsToken) => failed(OutcomeCode::Rejected),

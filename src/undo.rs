@@ -74,7 +74,7 @@ fn to_request(kind: &PropertyKind, was: &Value) -> Option<Value> {
 impl Undo {
     /// Adds the properties that other values need in the same row, and removes values that are not allowed with them.
     fn keep_rules(&mut self, earlier: &mut Map<String, Value>, then: &IncidentState, contract: &Contract) {
-        for rule in &contract.dependencies {
+        for rule in contract.dependencies.iter().filter(|rule| !rule.advisory) {
             let Some(value) = earlier.get(&rule.property).cloned() else { continue };
             let on = earlier.get(&rule.on).or_else(|| then.values.get(&rule.on)).cloned().unwrap_or(Value::Null);
             let allows = |(with, values): &(String, Vec<String>)| {

@@ -69,7 +69,7 @@ impl<'a> Roles<'a> {
                 Requested::Leave => Role::Property(index),
                 _ => Role::Overridden(index),
             };
-            (property.name, role)
+            (property.column, role)
         });
         let all: Vec<_> = [(INCIDENT_ID, Role::Id)].into_iter().chain(properties).collect();
         let mut known: HashMap<String, Role<'a>> = HashMap::new();
@@ -135,7 +135,7 @@ pub(super) fn of_header<'a>(
                 wrong.push(input.header_diagnostic(&codes::PORTAL_COMMENT, Some(at), message));
             }
             Role::Synonym(index) if !found.contains(&Role::Property(*index)) => {
-                let property = contract.properties[*index].name;
+                let property = contract.properties[*index].column;
                 let diagnostic = input.header_diagnostic(&codes::NOT_SENT, Some(at), not_sent(&name));
                 warnings.push(Diagnostic { help: Some(not_sent_help(property)), ..diagnostic });
             }

@@ -37,7 +37,10 @@ impl PropertyOverride {
         let (field, cell) =
             typed.split_once('=').ok_or_else(|| wrong("enter FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
         let names: Vec<&str> = contract.properties.iter().map(|property| property.name.as_str()).collect();
-        let index = names.iter().position(|name| normalized(name) == normalized(field)).ok_or_else(|| {
+        let index = contract.properties.iter().position(|property| {
+            [property.name.as_str(), property.column()].iter().any(|name| normalized(name) == normalized(field))
+        });
+        let index = index.ok_or_else(|| {
             let help = match nearest(field, names.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("enter {}", either(names.iter().copied())),

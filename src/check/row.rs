@@ -294,7 +294,7 @@ impl Checker<'_> {
                 Role::Synonym(index) if value.get().starts_with('"') && !is_empty(value) => {
                     if !roles.contains(&Role::Property(index)) {
                         let problem = Problem::new(&codes::NOT_SENT, not_sent(&truncate(name, 40)));
-                        let help = not_sent_help(self.contract.properties[index].name);
+                        let help = not_sent_help(self.contract.properties[index].column);
                         row.report(problem.with_help(help).counted(), Some(name), Some(span));
                     }
                 }

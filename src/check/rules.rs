@@ -12,7 +12,7 @@ pub(super) struct ReadyContract<'a> {
     pub(super) contract: &'a Contract,
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
-    /// The other built-in contracts, which may accept a value that this one does not.
+    /// The other built-in contracts of this API, which may accept a value that this one does not.
     others: Vec<Contract>,
     /// The values of all these contracts in [`loose`] form, for a quick test.
     known: HashSet<String>,
@@ -20,6 +20,8 @@ pub(super) struct ReadyContract<'a> {
 
 pub(super) struct ReadyProperty<'a> {
     pub(super) name: &'a str,
+    /// The column that sets it.
+    pub(super) column: &'a str,
     /// The same name, to share among the changes of rows.
     pub(super) shared: Property,
     pub(super) kind: ReadyKind<'a>,
@@ -46,6 +48,8 @@ pub(super) struct Choices<'a> {
 pub(super) struct ReadyDependency {
     pub(super) property: usize,
     pub(super) on: usize,
+    /// Whether other values only give a warning.
+    pub(super) advisory: bool,
     /// By the index of the value of `on`, and the index of the value of `property`.
     pub(super) allowed: Vec<Vec<bool>>,
 }
@@ -57,6 +61,7 @@ impl<'a> ReadyContract<'a> {
             .iter()
             .map(|property| ReadyProperty {
                 name: &property.name,
+                column: property.column(),
                 shared: property.name.as_str().into(),
                 kind: match &property.kind {
                     PropertyKind::Choice(list) => ReadyKind::Choice(Choices::new(list)),
@@ -78,11 +83,11 @@ impl<'a> ReadyContract<'a> {
                 let is_allowed = |value: &Choice| list.is_some_and(|(_, list)| list.contains(&value.value));
                 values(property).iter().map(is_allowed).collect()
             });
-            Some(ReadyDependency { property, on, allowed: allowed.collect() })
+            Some(ReadyDependency { property, on, advisory: dependency.advisory, allowed: allowed.collect() })
         });
         let dependencies = dependencies.collect();
-        let others: Vec<Contract> =
-            BUILT_IN.iter().filter(|name| **name != contract.name).filter_map(|name| load(name).ok()).collect();
+        let others = BUILT_IN.iter().filter(|name| **name != contract.name).filter_map(|name| load(name).ok());
+        let others: Vec<Contract> = others.filter(|other| other.is_same_api(contract)).collect();
         let all = std::iter::once(contract).chain(&others).flat_map(|contract| &contract.properties);
         let lists = all.filter_map(|property| match &property.kind {
             PropertyKind::Choice(list) => Some(list),

@@ -1,6 +1,7 @@
 //! Whole inputs: diagnostics, changes and recorded rows.
 
 mod export_artifacts;
+mod graph;
 
 use std::io::{self, Cursor};
 

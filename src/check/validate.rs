@@ -73,6 +73,14 @@ impl<'a> Checker<'a> {
             let Requested::Choice(value) = parsed.slots[dependency.property].requested else { continue };
             let problem = match parsed.slots[dependency.on].requested {
                 Requested::Choice(on) if dependency.allowed[on][value] => continue,
+                Requested::Choice(on) if dependency.advisory => {
+                    self.unusual_pair(dependency.property, value, dependency.on, on)
+                }
+                Requested::Leave if dependency.advisory => {
+                    let (property, on) = (self.name(dependency.property), self.name(dependency.on));
+                    let message = format!("{property} `{}` without a {on}", self.value(dependency.property, value));
+                    Problem::new(&codes::VALUE_ALONE, message).counted()
+                }
                 Requested::Choice(on) => self.disagreement(dependency.property, value, dependency.on, on),
                 Requested::Leave => {
                     let (property, on) = (self.name(dependency.property), self.name(dependency.on));
@@ -96,6 +104,19 @@ impl<'a> Checker<'a> {
             parsed.report(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
         sets_nothing && self.origin.is_fetched
+    }
+
+    fn unusual_pair(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {
+        let usual = either(self.values_that_allow(property, value, on).into_iter());
+        let message = format!(
+            "{} `{}` is unusual with {} `{}`{}",
+            self.name(property),
+            self.value(property, value),
+            self.name(on),
+            self.value(on, on_value),
+            if usual.is_empty() { String::new() } else { format!(": it goes with {usual}") }
+        );
+        Problem::new(&codes::UNUSUAL_VALUES, message).counted()
     }
 
     fn disagreement(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {

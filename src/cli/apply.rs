@@ -14,7 +14,7 @@ use super::global::{Format, GlobalArgs};
 use super::next_step::NextStep;
 use super::page::page_file;
 use super::patience::open_journal;
-use super::plan_target::{expect_contract, target_of};
+use super::plan_target::{expect_contract, expect_own_quota, target_of};
 use super::send::{self, Sending};
 use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
@@ -59,6 +59,7 @@ pub(super) fn run(
     let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     expect_contract(&plan, args.contract.as_deref())?;
+    expect_own_quota(&plan, args.contract.as_deref())?;
     let access = Some(Access::Write);
     let target = target_of(&plan, args.base_url.as_deref(), &args.send.calls, access, global, env)?;
     let clock = Clock::machine();

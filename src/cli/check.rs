@@ -12,6 +12,7 @@ use crate::check::{CheckStats, Rules, check};
 use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::client::ConsentedOrigin;
+use crate::contract::Contract;
 use crate::input::{FileKind, Input, InputError, Source};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::setting::Settings;
@@ -67,12 +68,12 @@ pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) ->
                 human.add(found);
                 Ok(())
             })?;
-            let place = &settings.contract.origin;
+            let contract = &settings.contract;
             let mut out = human.finish()?;
             if let Ok(stats) = &checked
                 && !terminal.silent
             {
-                summarize(&mut out, args, &global.typed, stats, origin, place)?;
+                summarize(&mut out, args, &global.typed, stats, origin, contract)?;
             }
             out.flush()?;
             Ok(verdict(&checked?))
@@ -115,14 +116,14 @@ fn verdict(stats: &CheckStats) -> u8 {
 }
 
 /// How many rows there are, how many are valid, and the one next command.
-/// `place`: where the contract says that the API is.
+/// `contract` says where the API is.
 fn summarize(
     out: &mut dyn Write,
     args: &CheckArgs,
     typed: &Settings,
     stats: &CheckStats,
     origin: FileKind,
-    place: &str,
+    contract: &Contract,
 ) -> io::Result<()> {
     for note in notes(origin, stats.rows, stats.skipped) {
         writeln!(out, "{note}")?;
@@ -143,7 +144,8 @@ fn summarize(
     }
     let Some(path) = args.input.path() else { return Ok(()) };
     let mut next = next_step::dry_run(path, typed);
-    if place.parse().is_ok_and(|place| ConsentedOrigin::named(place).is_err()) {
+    let place = &contract.origin;
+    if place.parse().is_ok_and(|place| ConsentedOrigin::named(place, contract).is_err()) {
         writeln!(
             out,
             "The contract's origin is not built in: `--base-url` confirms that your token may be sent there."

@@ -14,7 +14,7 @@ use crate::text::{escape_json, escape_toml, printable};
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct ContractArgs {
-    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
+    /// Contract (rules and quota of an API version): defender-classic, defender, graph, or a TOML file that extends one
     #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE", value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
     /// Format of the output
@@ -105,8 +105,10 @@ fn rule(contract: &Contract, property: &Property, choice: &Choice) -> String {
     let needs = contract.dependencies.iter().filter(|rule| rule.property == property.name).map(|rule| {
         let with = rule.allowed.iter().filter(|(_, values)| values.contains(&choice.value));
         let with: Vec<&str> = with.map(|(on, _)| on.as_str()).collect();
-        format!("with {}", with.join(" or "))
+        let usually = if rule.advisory { "usually " } else { "" };
+        (!with.is_empty()).then(|| format!("{usually}with {}", with.join(" or ")))
     });
+    let needs = needs.flatten();
     needs.chain(choice.doubtful.clone()).collect::<Vec<_>>().join("; ")
 }
 

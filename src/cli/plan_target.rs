@@ -9,6 +9,7 @@ use crate::client::{Origin, OriginError};
 use crate::contract::{BUILT_IN, load};
 use crate::plan::PlanError;
 use crate::session::Plan;
+use crate::text::printable;
 
 /// Where a plan goes.
 ///
@@ -56,6 +57,25 @@ pub(super) fn expect_contract(plan: &Plan, wanted: Option<&str>) -> Result<(), E
         }
     }
     Ok(())
+}
+
+/// Checks that a quota looser than the built-in one comes from the user's own contract file, not from the plan.
+///
+/// # Errors
+/// If the plan has such a quota, and no contract file was named.
+pub(super) fn expect_own_quota(plan: &Plan, wanted: Option<&str>) -> Result<(), Error> {
+    let contract = &plan.contract;
+    if wanted.is_some() || !contract.has_loosened_quota() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        message: format!(
+            "the plan's contract `{}` has a looser quota than the built-in one, `{}`",
+            printable(&contract.name),
+            contract.quota
+        ),
+        hint: Some("only your own contract file may loosen it: name that file with --contract".to_owned()),
+    })
 }
 
 fn is_for_another(plan: &Plan, what: &str, planned: &str, found: &str) -> Error {

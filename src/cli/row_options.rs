@@ -19,7 +19,7 @@ use crate::report::age;
 /// The options as typed.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RowArgs {
-    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
+    /// Contract (rules and quota of an API version): defender-classic, defender, graph, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0], value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
     /// Set a property of every row's incident; overrides the file (repeatable)

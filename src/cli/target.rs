@@ -124,7 +124,7 @@ impl Target {
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let consented = place.consented(global)?;
+        let consented = place.consented(&contract, global)?;
         let origin = consented.origin().clone();
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
@@ -256,7 +256,7 @@ impl Target {
         let running = emulator::start(settings)
             .await
             .map_err(|source| Error::Io { what: "cannot start the emulator", source })?;
-        let consented = emulators(&running.origin())?;
+        let consented = emulators(&running.origin(), &planned.contract)?;
         let tokens = TokenCache::given(&"emulator".to_owned().into())?;
         Ok(Target {
             scope: Some(origin_scope(consented.origin())),
@@ -273,7 +273,7 @@ impl Target {
     /// If the loopback address can't be an origin.
     pub(super) fn to_be_emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
-        let consented = emulators("http://127.0.0.1")?;
+        let consented = emulators("http://127.0.0.1", &contract)?;
         Ok(Target {
             contract,
             tenant: None,
@@ -395,13 +395,13 @@ impl<'a> Place<'a> {
     ///
     /// # Errors
     /// If only a file or the journal names it.
-    fn consented(&self, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
+    fn consented(&self, contract: &Contract, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
         if let Some(given) = self.given {
             let origin =
                 given.parse().map_err(|error: OriginError| blame(&global.settings, "--base-url", error.into()))?;
             return Ok(ConsentedOrigin::by_user(origin));
         }
-        ConsentedOrigin::named(self.named.parse()?).map_err(|NotConsented(origin)| {
+        ConsentedOrigin::named(self.named.parse()?, contract).map_err(|NotConsented(origin)| {
             let why = "which is not built in, and your token is sent there only if you confirm it";
             Refusal::new(self.by, why, &origin, global).into()
         })
@@ -422,8 +422,8 @@ impl From<Refusal> for Error {
 }
 
 /// The origin of an emulator of ours, whose token is opaque.
-fn emulators(origin: &str) -> Result<ConsentedOrigin, Error> {
+fn emulators(origin: &str, contract: &Contract) -> Result<ConsentedOrigin, Error> {
     let origin: Origin = origin.parse()?;
-    ConsentedOrigin::named(origin)
+    ConsentedOrigin::named(origin, contract)
         .map_err(|NotConsented(origin)| Error::usage(format!("{origin} is not this machine, where emulators run")))
 }

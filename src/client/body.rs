@@ -101,6 +101,14 @@ pub(super) fn text(members: &Members<'_, '_>, name: &str) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
+/// The tracking ID in an object beside the code and the message.
+fn inner_id(error: &Members<'_, '_>, names: &ErrorMembers) -> Option<String> {
+    names.inner.iter().find_map(|name| {
+        let inner = members(error.get(name)?.get().as_bytes(), &[&names.inner_id]).ok()?;
+        text(&inner, &names.inner_id)
+    })
+}
+
 impl ErrorBody {
     /// `None` if the body is not an object, or has no error.
     pub(super) fn read(body: &[u8], names: &ErrorMembers) -> Option<ErrorBody> {
@@ -108,9 +116,14 @@ impl ErrorBody {
         let wanted: Vec<&str> = [names.object.as_str()].into_iter().chain(texts.clone()).collect();
         let outer = members(body, &wanted).ok()?;
         let error = outer.get(&names.object).and_then(|error| {
-            let inner = members(error.get().as_bytes(), &[&names.code, &names.message, &names.target]).ok()?;
+            let wanted: Vec<&str> = [names.code.as_str(), &names.message, &names.target]
+                .into_iter()
+                .chain(names.inner.iter().map(String::as_str))
+                .collect();
+            let inner = members(error.get().as_bytes(), &wanted).ok()?;
             let text = |name| text(&inner, name);
-            Some(ErrorBody { code: text(&names.code), message: text(&names.message), target: text(&names.target) })
+            let target = inner_id(&inner, names).or_else(|| text(&names.target));
+            Some(ErrorBody { code: text(&names.code), message: text(&names.message), target })
         });
         let error = error.unwrap_or_else(|| ErrorBody {
             code: text(&outer, &names.object),
@@ -208,6 +221,10 @@ mod tests {
                 r#"{"error":{"code":"ResourceNotFound","message":"No such incident","target":"a-b"}}"#,
                 error("ResourceNotFound", "No such incident", "a-b"),
             ),
+            (
+                r#"{"error":{"code":"a","message":"b","target":"status","innerError":{"request-id":"c-d","date":"x"}}}"#,
+                error("a", "b", "status"),
+            ),
             (r#"{"statusCode":429,"message":"Try again"}"#, error("", "Try again", "")),
             (r#"{"error":"invalid_token","error_description":"Expired"}"#, error("invalid_token", "Expired", "")),
             (r#"{"error":{"code":7,"message":null}}"#, None),
@@ -218,6 +235,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(ErrorBody::read(body.as_bytes(), &contract().api.error), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn graph_shows_its_id_in_an_inner_error() {
+        let names = crate::contract::load("graph").expect("built in").api.error;
+        for (inner, id) in [
+            (r#""innerError":{"date":"x","request-id":"a-b","client-request-id":"c"}"#, Some("a-b")),
+            (r#""innererror":{"request-id":"a-b"}"#, Some("a-b")),
+            (r#""innerError":{},"innererror":{"request-id":"a-b"}"#, Some("a-b")),
+            (r#""innerError":{"request-id":7}"#, None),
+            (r#""innerError":"a-b""#, None),
+            (r#""target":"status""#, None),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"BadRequest","message":"no",{inner}}}}}"#);
+            let error = ErrorBody::read(body.as_bytes(), &names).expect("an error");
+            assert_eq!((error.to_string().as_str(), error.target.as_deref()), ("BadRequest: no", id), "{inner}");
         }
     }
 

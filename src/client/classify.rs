@@ -127,15 +127,21 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
     }
 }
 
+/// A text of the server for a message.
+pub(super) fn brief(text: &str) -> String {
+    one_line(text)
+}
+
 /// The verdict of a list's 200.
 fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
-    let incidents = Shown::list(body, contract)?.into_iter().map(|shown| {
+    let (incidents, next) = Shown::list(body, contract)?;
+    let incidents = incidents.into_iter().map(|shown| {
         let id = shown.id.ok_or_else(|| format!("an incident of it has no `{}`", contract.api.incident.id))?;
         let redirect = shown.redirect.filter(|to| *to != 0 && *to != id);
         let (values, context) = (shown.values()?, shown.context());
         Ok(Incident { id, redirect, values, context, comments: Vec::new() })
     });
-    incidents.collect::<Result<_, String>>().map(Verdict::Listed)
+    Ok(Verdict::Listed { incidents: incidents.collect::<Result<_, String>>()?, next })
 }
 
 fn call_result(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> CallResult {
@@ -159,12 +165,10 @@ pub(super) mod tests {
     use crate::contract::{Property, PropertyKind};
     use crate::model::call::{Comment, Resume};
     use crate::model::change::{Change, IncidentId};
-    use crate::model::operation::OperationId;
     use proptest::prelude::*;
     use std::time::Duration;
 
     pub(crate) fn contract() -> Contract {
-        let property = |name: &str, kind| Property { name: name.to_owned(), kind, operation: OperationId::Update };
         Contract {
             name: "test".to_owned(),
             title: String::new(),
@@ -177,12 +181,13 @@ pub(super) mod tests {
             read_application: String::new(),
             read_delegated: String::new(),
             quota: "50/1m".parse().expect("valid"),
+            quota_limit: None,
             context: vec!["incidentName".to_owned()],
             properties: vec![
-                property("status", PropertyKind::Text),
-                property("assignedTo", PropertyKind::Text),
-                property("tags", PropertyKind::List),
-                property("comment", PropertyKind::Append { shown_in: "comments".to_owned() }),
+                Property::new("status", PropertyKind::Text),
+                Property::new("assignedTo", PropertyKind::Text),
+                Property::new("tags", PropertyKind::List),
+                Property::new("comment", PropertyKind::Append { shown_in: "comments".to_owned() }),
             ],
             dependencies: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! names becomes one only if it is built in, or loopback with a token that is not a tenant's.
 
 use super::origin::Origin;
+use crate::contract::Contract;
 
 /// An origin that a token may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +24,13 @@ impl ConsentedOrigin {
         ConsentedOrigin { origin, takes_opaque_only: false }
     }
 
-    /// A plan, a contract file or a journal names it.
+    /// A plan, a contract file or a journal names it, for this contract.
     ///
     /// # Errors
-    /// If it is neither built in nor loopback.
-    pub fn named(origin: Origin) -> Result<ConsentedOrigin, NotConsented> {
+    /// If it is neither built into the contract's API nor loopback.
+    pub fn named(origin: Origin, contract: &Contract) -> Result<ConsentedOrigin, NotConsented> {
         let takes_opaque_only = origin.is_loopback();
-        if takes_opaque_only || origin.is_built_in() {
+        if takes_opaque_only || origin.is_built_into(contract) {
             Ok(ConsentedOrigin { origin, takes_opaque_only })
         } else {
             Err(NotConsented(origin))
@@ -55,8 +56,17 @@ mod tests {
 
     #[test]
     fn built_in_and_loopback_origins_skip_consent() {
-        let named = |text: &str| ConsentedOrigin::named(text.parse().expect(text)).map(|it| it.takes_opaque_only());
+        let contract = |name: &str| crate::contract::load(name).expect("built in");
+        let (defender, graph) = (contract("defender"), contract("graph"));
+        let named_for = |contract: &Contract, text: &str| {
+            ConsentedOrigin::named(text.parse().expect(text), contract).map(|it| it.takes_opaque_only())
+        };
+        let named = |text: &str| named_for(&defender, text);
         assert_eq!(named("https://api.security.microsoft.com"), Ok(false));
+        assert_eq!(named_for(&graph, "https://graph.microsoft.com"), Ok(false));
+        // A token for one API is not sent to the other.
+        named("https://graph.microsoft.com").expect_err("another API");
+        named_for(&graph, "https://api.security.microsoft.com").expect_err("another API");
         for text in ["http://127.0.0.1:8080", "https://127.0.0.1", "http://localhost:1", "http://[::1]:1"] {
             assert_eq!(named(text), Ok(true), "{text}");
         }

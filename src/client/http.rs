@@ -107,6 +107,7 @@ impl HttpTransport {
             .header(ACCEPT, "application/json")
             // The body reader inflates, for servers and proxies that compress nevertheless.
             .header(ACCEPT_ENCODING, "identity");
+        let prepared = request.headers.iter().fold(prepared, |prepared, (name, value)| prepared.header(name, value));
         Ok(match &request.body {
             Some(body) => prepared.header(CONTENT_TYPE, "application/json").body(body.to_string()),
             None => prepared,
@@ -150,6 +151,10 @@ pub(super) fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, Ht
 }
 
 impl Transport for HttpTransport {
+    fn origin(&self) -> Option<String> {
+        Some(self.origin.to_string())
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
     async fn send(&self, request: Request) -> Result<Reply, SendError> {
         let response = match self.prepare(&request)?.send().await {
@@ -314,6 +319,7 @@ mod tests {
     use super::*;
     use crate::client::Incomplete;
     use secrecy::SecretString;
+    use std::collections::BTreeMap;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -383,6 +389,7 @@ mod tests {
             path: "/api/incidents/7".to_owned(),
             token: SecretString::from("s3cret"),
             query: None,
+            headers: BTreeMap::new(),
             body: Some(BODY.into()),
             keep: Keep { members: Arc::from([]), page: None },
         }

@@ -11,7 +11,7 @@ use super::date::iso;
 use super::member_filter::{Keep, PageNames};
 use super::transport::WHOLE_CALL;
 use crate::compare;
-use crate::contract::{Api, CommentMembers, Contract, ErrorMembers, PropertyKind, SameAs};
+use crate::contract::{Api, CommentMembers, Contract, ErrorMembers, Property, PropertyKind, SameAs};
 use crate::model::call::{Added, CLOCKS_DIFFER_BY, Call, Comment, SLACK};
 use crate::model::comment_text::may_be;
 use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
@@ -55,18 +55,25 @@ impl<'a> Shown<'a> {
         Ok(Shown { contract, members, comments_in, id, redirect })
     }
 
-    /// Reads the body of a list's 200: its incidents, in its order.
-    pub(super) fn list(body: &'a [u8], contract: &'a Contract) -> Result<Vec<Shown<'a>>, String> {
-        let (errors, items) = (&contract.api.error, &contract.api.list.items);
-        let members = members(body, &[&errors.object, items]).map_err(|error| error.to_string())?;
+    /// Reads the body of a list's 200: its incidents, in its order, and the URL of the next page.
+    pub(super) fn list(body: &'a [u8], contract: &'a Contract) -> Result<(Vec<Shown<'a>>, Option<String>), String> {
+        let (errors, items, next) = (&contract.api.error, &contract.api.list.items, contract.api.list.next.as_deref());
+        let names: Vec<&str> = [errors.object.as_str(), items].into_iter().chain(next).collect();
+        let members = members(body, &names).map_err(|error| error.to_string())?;
         expect_no_error(&members, body, errors)?;
         let list = members.get(items).ok_or_else(|| format!("it has no `{items}`"))?;
         let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
-        list.into_iter().map(|incident| Shown::read(incident.get().as_bytes(), contract)).collect()
+        let shown = list.into_iter().map(|incident| Shown::read(incident.get().as_bytes(), contract));
+        let link = next.and_then(|name| Some((name, members.get(name).filter(|link| !is_null(link))?)));
+        let link = link.map(|(name, link)| {
+            serde_json::from_str(link.get()).map_err(|_| format!("`{name}` is {}", cut(link.get(), 40)))
+        });
+        Ok((shown.collect::<Result<_, _>>()?, link.transpose()?))
     }
 
     /// The value of a property that is replaced when it is set.
-    fn value(&self, name: &str) -> Result<Option<Value>, String> {
+    fn value(&self, property: &str) -> Result<Option<Value>, String> {
+        let name = self.contract.property(property).map_or(property, Property::member);
         let Some(value) = self.members.get(name) else { return Ok(None) };
         let value = Some(value.get()).filter(|text| text.len() <= LONGEST_VALUE);
         let value = value.and_then(|text| serde_json::from_str(text).ok());
@@ -75,7 +82,7 @@ impl<'a> Shown<'a> {
 
     /// Its properties.
     pub(super) fn values(&self) -> Result<serde_json::Map<String, Value>, String> {
-        let names = replaced(self.contract);
+        let names = replaced(self.contract).map(|property| property.name.as_str());
         names.filter_map(|name| Some(self.value(name).transpose()?.map(|value| (name.to_owned(), value)))).collect()
     }
 
@@ -97,7 +104,7 @@ impl<'a> Shown<'a> {
 
     /// Whether it has no member of an incident.
     pub(super) fn is_empty(&self) -> bool {
-        let mut names = replaced(self.contract).chain(self.comments_in);
+        let mut names = replaced(self.contract).map(Property::member).chain(self.comments_in);
         self.id.is_none() && names.all(|name| self.members.get(name).is_none())
     }
 
@@ -214,7 +221,7 @@ impl InUse {
             names_in_use(contract).chain(names.iter().copied().flatten()).map(str::to_owned).collect()
         };
         let Api { list, error, .. } = &contract.api;
-        let page = PageNames { items: list.items.clone(), error: error.object.clone() };
+        let page = PageNames { items: list.items.clone(), error: error.object.clone(), next: list.next.clone() };
         InUse {
             incident: Keep { members: keep(&[shown_in(contract)]), page: None },
             page: Keep { members: keep(&[]), page: Some(page) },
@@ -236,15 +243,13 @@ fn names_in_use(contract: &Contract) -> impl Iterator<Item = &str> {
     let Api { incident, error, .. } = &contract.api;
     [error.object.as_str(), &incident.id, &incident.redirect]
         .into_iter()
-        .chain(replaced(contract))
+        .chain(replaced(contract).map(Property::member))
         .chain(contract.context.iter().map(String::as_str))
 }
 
 /// The properties that are replaced when they are set.
-fn replaced(contract: &Contract) -> impl Iterator<Item = &str> {
-    let properties = contract.properties.iter();
-    let replaced = properties.filter(|property| !matches!(property.kind, PropertyKind::Append { .. }));
-    replaced.map(|property| property.name.as_str())
+fn replaced(contract: &Contract) -> impl Iterator<Item = &Property> {
+    contract.properties.iter().filter(|property| !matches!(property.kind, PropertyKind::Append { .. }))
 }
 
 /// The member that lists the comments in the response to a comment, if that does not show the incident.

@@ -22,6 +22,8 @@ pub struct PageNames {
     pub items: String,
     /// The one with an error.
     pub error: String,
+    /// The one with the URL of the next page.
+    pub next: Option<String>,
 }
 
 /// Reading stops at a body with more open brackets than this.
@@ -264,7 +266,9 @@ impl MemberFilter {
             None => serde_json::from_slice(&self.name).ok().map(Cow::Owned),
         };
         let is_kept = name.is_none_or(|name| match &self.keep {
-            Some(Keep { page: Some(page), .. }) if !self.is_inner => *name == page.items || *name == page.error,
+            Some(Keep { page: Some(page), .. }) if !self.is_inner => {
+                *name == page.items || *name == page.error || page.next.as_deref() == Some(&*name)
+            }
             Some(keep) => keep.members.iter().any(|member| *member == *name),
             None => true,
         });
@@ -295,7 +299,7 @@ mod tests {
     use serde_json::{Map, Value};
 
     fn keep(is_page: bool) -> Keep {
-        let page = PageNames { items: "value".to_owned(), error: "error".to_owned() };
+        let page = PageNames { items: "value".to_owned(), error: "error".to_owned(), next: None };
         Keep { members: ["incidentId", "status", "tags"].map(str::to_owned).into(), page: is_page.then_some(page) }
     }
 

@@ -28,6 +28,8 @@ mod transport;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::clock::Clock;
 use crate::contract::{Contract, ListNames};
 use crate::model::call::{Call, CallResult, Page, Verdict, WhyUnsent};
@@ -97,7 +99,9 @@ impl<T: Transport> Client<T> {
             Call::Read(incident) => (read.method, read.path_of(*incident), None, None),
             Call::List(page) => (list.method, list.path.clone(), Some(query(page, &self.contract.api.list)), None),
         };
-        let request = Request { method, path, query, token: token.clone(), body, keep: self.keep.of(call).clone() };
+        let headers = self.contract.operations.get(call.operation()).headers.clone();
+        let keep = self.keep.of(call).clone();
+        let request = Request { method, path, query, token: token.clone(), headers, body, keep };
         if let Some(body) = request.body.as_deref()
             && (self.tokens.secrets().are_in(body) || body.contains(REDACTED))
         {
@@ -113,7 +117,25 @@ impl<T: Transport> Client<T> {
         if let Verdict::Unauthorized { is_news } = &mut result.verdict {
             *is_news = self.tokens.refused(generation, &result.message, now);
         }
+        if let Verdict::Listed { next: Some(link), .. } = &mut result.verdict {
+            match self.own_query(link) {
+                Ok(query) => *link = query,
+                Err(why) => (result.verdict, result.message) = (Verdict::Unexpected, why),
+            }
+        }
         result
+    }
+
+    /// The query of the URL of the next page, if that is at the same place as the list.
+    fn own_query(&self, link: &str) -> Result<String, String> {
+        let url = Url::parse(link).map_err(|error| format!("the link to the next page is not a URL: {error}"))?;
+        let (origin, path) = (url.origin().ascii_serialization(), url.path());
+        let is_own = self.transport.origin().is_none_or(|own| own == origin);
+        if !is_own || path != self.contract.operations.list.path || !url.username().is_empty() {
+            let place = classify::brief(&format!("{origin}{path}"));
+            return Err(format!("the link to the next page leads elsewhere, to {place}, and was not followed"));
+        }
+        url.query().map(str::to_owned).ok_or_else(|| "the link to the next page has no query".to_owned())
     }
 }
 
@@ -140,6 +162,9 @@ fn redacted(reply: Result<Reply, SendError>, secrets: &Secrets) -> Result<Reply,
 
 /// The query of a page, encoded.
 fn query(page: &Page, names: &ListNames) -> String {
+    if let Some(link) = &page.link {
+        return link.clone();
+    }
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair(&names.top, &page.top.to_string()).append_pair(&names.skip, &page.skip.to_string());
     if let Some(filter) = &page.filter {
@@ -191,11 +216,82 @@ mod tests {
             client.call(&Call::Step(step)).await;
         }
         let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
-        client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;
+        client.call(&Call::List(Page { filter, top: 100, skip: 200, link: None })).await;
         let sent = client.transport.0.into_inner().expect("no panic");
         let list = "Get /api/incidents %24top=100&%24skip=200\
                     &%24filter=assignedTo+eq+%27a%2Bb%40c%27+and+status+ne+%27Resolved%27";
         assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#, list]);
+    }
+
+    /// Answers every request with this body, and keeps what it was asked.
+    #[derive(Debug)]
+    struct Shows(&'static str, Mutex<Vec<String>>);
+
+    impl Transport for Shows {
+        fn origin(&self) -> Option<String> {
+            Some("https://graph.microsoft.com".to_owned())
+        }
+
+        async fn send(&self, request: Request) -> Result<Reply, SendError> {
+            let query = request.query.as_deref().unwrap_or_default();
+            let sent = format!("{:?} {} {query} {:?}", request.method, request.path, request.headers);
+            self.1.lock().expect("no panic").push(sent);
+            Ok(Reply { status: 200, headers: Vec::new(), body: self.0.into(), incomplete: None })
+        }
+    }
+
+    fn client_of(body: &'static str) -> Client<Shows> {
+        let tokens = Arc::new(TokenCache::given(&SecretString::from("s3cret-s3cret-s3cret")).expect("a token"));
+        let clock = Clock::simulated(Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }, "boot");
+        let graph = crate::contract::load("graph").expect("built in");
+        Client::new(Shows(body, Mutex::default()), tokens, &graph, clock)
+    }
+
+    #[tokio::test]
+    async fn reads_of_graph_have_a_header_and_links() {
+        let client = client_of(
+            r#"{"value":[{"id":"7","status":"active","customTags":["a"],"assignedTo":null}],
+                "@odata.nextLink":"https://graph.microsoft.com/v1.0/security/incidents?$top=1&$skiptoken=a%20b"}"#,
+        );
+        let page = Page { filter: None, top: 1, skip: 0, link: None };
+        let Verdict::Listed { incidents, next } = client.call(&Call::List(page.clone())).await.verdict else {
+            panic!("no list");
+        };
+        let values = serde_json::Value::from(incidents[0].values.clone());
+        assert_eq!(values, serde_json::json!({"status": "active", "tags": ["a"], "assignedTo": null}));
+        assert_eq!((incidents[0].id, next.as_deref()), (7, Some("$top=1&$skiptoken=a%20b")));
+        client.call(&Call::List(Page { link: next, ..page })).await;
+        client.call(&Call::Read(IncidentId::new(7).expect("an id"))).await;
+        let prefer = r#"{"Prefer": "include-unknown-enum-members"}"#;
+        let sent = client.transport.1.into_inner().expect("no panic");
+        let expected = [
+            format!("Get /v1.0/security/incidents %24top=1&%24skip=0 {prefer}"),
+            format!("Get /v1.0/security/incidents $top=1&$skiptoken=a%20b {prefer}"),
+            format!("Get /v1.0/security/incidents/7  {prefer}"),
+        ];
+        assert_eq!(sent, expected);
+    }
+
+    #[tokio::test]
+    async fn link_to_another_place_fails_the_list() {
+        for body in [
+            r#"{"value":[],"@odata.nextLink":"https://evil.example/v1.0/security/incidents?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"http://graph.microsoft.com/v1.0/security/incidents?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"https://graph.microsoft.com:8443/v1.0/security/incidents?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"https://a@graph.microsoft.com/v1.0/security/incidents?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"https://graph.microsoft.com/v1.0/users?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"https://graph.microsoft.com/v1.0/security/incidents/../../users?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"https://graph.microsoft.com/v1.0/security/incidents"}"#,
+            r#"{"value":[],"@odata.nextLink":"/v1.0/security/incidents?$skip=1"}"#,
+        ] {
+            let page = Page { filter: None, top: 1, skip: 0, link: None };
+            let result = client_of(body).call(&Call::List(page)).await;
+            assert_eq!(result.verdict, Verdict::Unexpected, "{body}");
+            assert!(result.message.starts_with("the link to the next page "), "{}", result.message);
+        }
+        let page = Page { filter: None, top: 1, skip: 0, link: None };
+        let result = client_of(r#"{"value":[],"@odata.nextLink":7}"#).call(&Call::List(page)).await;
+        assert_eq!(result.verdict, Verdict::Transient { may_have_applied: false });
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::contract::{BUILT_IN, built_in_hosts, load};
+use crate::contract::{BUILT_IN, Contract, built_in_hosts, built_in_hosts_of, load};
 
 /// Scheme, host and port: `https://api.security.microsoft.com`. The URL has nothing else, its host is in lower case and
 /// ASCII, and a port that its scheme implies is left out: so equal origins are equal values.
@@ -66,7 +66,17 @@ impl Origin {
     /// Whether it is a host of a built-in contract, by https at the usual port.
     #[must_use]
     pub fn is_built_in(&self) -> bool {
-        self.is_https() && self.0.port().is_none() && built_in_hosts().iter().any(|host| host == self.host())
+        self.is_one_of(&built_in_hosts())
+    }
+
+    /// The same for the contracts of one API: the hosts of another don't take its tokens.
+    #[must_use]
+    pub fn is_built_into(&self, contract: &Contract) -> bool {
+        self.is_one_of(&built_in_hosts_of(contract))
+    }
+
+    fn is_one_of(&self, hosts: &[String]) -> bool {
+        self.is_https() && self.0.port().is_none() && hosts.iter().any(|host| host == self.host())
     }
 
     /// The origin that represents its family: the origins of the built-in contracts are one, any other is its own.
@@ -241,6 +251,9 @@ mod tests {
             "https://swa.api.security.microsoft.com",
             "https://api-gcc.security.microsoft.us",
             "https://api-gov.securitycenter.microsoft.us",
+            "https://graph.microsoft.com",
+            "https://graph.microsoft.us",
+            "https://dod-graph.microsoft.us",
         ] {
             assert!(is_built_in(text), "{text}");
         }
@@ -249,7 +262,8 @@ mod tests {
             "https://api.security.microsoft.com.",
             "https://api.security.microsoft.com.evil.example",
             "https://evil.example",
-            "https://graph.microsoft.com",
+            "https://microsoftgraph.chinacloudapi.cn",
+            "https://graph.microsoft.com.evil.example",
             // A Cyrillic letter.
             "https://\u{430}pi.security.microsoft.com",
             "https://[::ffff:127.0.0.1]",

@@ -1,5 +1,6 @@
 //! The seam to the network: a request, a response, and the transport between them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct Request {
     pub query: Option<String>,
     /// The token; `SecretString` never shows it.
     pub token: SecretString,
+    /// Headers that the operation always has, from the contract.
+    pub headers: BTreeMap<String, String>,
     /// JSON; `None` for a read.
     pub body: Option<Arc<str>>,
     /// The members in use of the body of a success.
@@ -71,6 +74,11 @@ pub struct SendError {
 
 /// Sends one request once.
 pub trait Transport: Send + Sync + 'static {
+    /// Where it sends everything: scheme, host and port. `None` if there is no network.
+    fn origin(&self) -> Option<String> {
+        None
+    }
+
     /// One attempt. Never retries, never follows a redirect, always ends within the time limits.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, SendError>> + Send;
 }

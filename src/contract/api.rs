@@ -62,6 +62,9 @@ pub struct ListNames {
     pub skip: String,
     /// The query parameter for a filter.
     pub filter: String,
+    /// The member with the URL of the next page, if pages are linked: the last one has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// Page sizes, largest first: the smaller ones are used if a page fails.
     pub page_sizes: Vec<u32>,
     /// The conditions of filters.
@@ -76,6 +79,9 @@ pub struct ListFilters {
     pub status: String,
     /// Has this owner.
     pub assigned_to: String,
+    /// Has no owner, if the API has a condition for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unassigned: Option<String>,
     /// Was created at this time, or later.
     pub created_since: String,
     /// Was created at this time, or earlier.
@@ -97,6 +103,12 @@ pub struct ErrorMembers {
     pub message: String,
     /// The tracking ID.
     pub target: String,
+    /// Objects beside these, which may have the tracking ID in the member `inner_id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inner: Vec<String>,
+    /// The tracking ID in `inner`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub inner_id: String,
     /// Members with a text for people, within the object or beside it. If it has none, the first one present counts.
     pub texts: Vec<String>,
     /// Objects and lists in which there may be more errors.

@@ -2,6 +2,7 @@
 
 use super::api::Api;
 use crate::model::change::IncidentId;
+use crate::model::edit::Spelling;
 use crate::model::operation::{OperationId, Operations};
 use crate::model::quota_spec::Quota;
 
@@ -30,6 +31,8 @@ pub struct Contract {
     pub read_delegated: String,
     /// The API's own limits.
     pub quota: Quota,
+    /// How far a user's contract file may loosen them, and nothing else; `None`: not at all.
+    pub quota_limit: Option<Quota>,
     /// The members of an incident that identify it for people. They are read and shown, and never sent.
     pub context: Vec<String>,
     /// The properties that can be set, in the order in which they are sent.
@@ -38,16 +41,49 @@ pub struct Contract {
     pub dependencies: Vec<Dependency>,
 }
 
-/// One property of an incident that can be set. Its name is the API's member and, in any case and spacing, the
-/// column's.
+/// One property of an incident that can be set. Unless it has others, its name is the API's member and, in any case and
+/// spacing, the column's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// As the API spells it.
+    /// Its name in files, options and messages.
     pub name: String,
     /// What it holds.
     pub kind: PropertyKind,
     /// The operation that sets it.
     pub operation: OperationId,
+    /// The API's member, if it has another name.
+    pub member: Option<String>,
+    /// The only column that sets it, if that has another name: a column with the property's own name is context.
+    pub column: Option<String>,
+    /// Whether `<clear>` sends `null`, not an empty value.
+    pub clear_with_null: bool,
+}
+
+impl Property {
+    /// A property whose member and column have its name, set by the update.
+    #[must_use]
+    pub fn new(name: &str, kind: PropertyKind) -> Property {
+        Property {
+            name: name.to_owned(),
+            kind,
+            operation: OperationId::Update,
+            member: None,
+            column: None,
+            clear_with_null: false,
+        }
+    }
+
+    /// The API's member.
+    #[must_use]
+    pub fn member(&self) -> &str {
+        self.member.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The column that sets it.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// What a property holds.
@@ -55,7 +91,7 @@ pub struct Property {
 pub enum PropertyKind {
     /// One of these values.
     Choice(Vec<Choice>),
-    /// Any text, replaced as a whole; `<clear>` sends `""`.
+    /// Any text, replaced as a whole; `<clear>` sends `""` or `null`.
     Text,
     /// A list of texts, replaced as a whole; `<clear>` sends `[]`.
     List,
@@ -103,12 +139,26 @@ pub struct Dependency {
     pub property: String,
     /// `classification`
     pub on: String,
+    /// Whether other values, and a missing `on`, only give a warning.
+    pub advisory: bool,
     /// For each value of `on`, the values of `property` that are valid with it. A value of `on` that is not listed
     /// allows none.
     pub allowed: Vec<(String, Vec<String>)>,
 }
 
 impl Contract {
+    /// The API that it describes: contracts with the same one update the same incidents by the same requests.
+    #[must_use]
+    pub fn api_path(&self) -> &str {
+        &self.operations.update.path
+    }
+
+    /// Whether both describe the same API.
+    #[must_use]
+    pub fn is_same_api(&self, other: &Contract) -> bool {
+        self.api_path() == other.api_path()
+    }
+
     /// The property of this name, spelled as in the API.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&Property> {
@@ -128,6 +178,18 @@ impl Contract {
             }
         }
         SameAs(groups)
+    }
+
+    /// How bodies spell the properties that they don't spell in the usual way.
+    #[must_use]
+    pub fn spellings(&self) -> Vec<Spelling> {
+        let unusual = self.properties.iter().filter(|property| property.member.is_some() || property.clear_with_null);
+        let spelling = |property: &Property| Spelling {
+            property: property.name.clone(),
+            member: property.member().to_owned(),
+            clear_with_null: property.clear_with_null,
+        };
+        unusual.map(spelling).collect()
     }
 
     /// The path that shows one incident.

@@ -22,14 +22,21 @@ impl Contract {
     /// # Errors
     /// The forbidden change.
     pub fn expect_extension(&self) -> Result<(), String> {
-        let mut why = Err("no built-in contract".to_owned());
+        let mut why = None;
         for base in load_built_in() {
-            why = self.expect_within(&base);
-            if why.is_ok() {
-                break;
+            let Err(change) = self.expect_within(&base) else { return Ok(()) };
+            if why.is_none() || self.is_same_api(&base) {
+                why = Some(change);
             }
         }
-        why
+        Err(why.unwrap_or_else(|| "no built-in contract".to_owned()))
+    }
+
+    /// Whether its quota is looser than that of the built-in contract that it extends, which only a user's contract file
+    /// may do.
+    #[must_use]
+    pub fn has_loosened_quota(&self) -> bool {
+        !load_built_in().any(|base| self.expect_within(&base).is_ok() && self.quota.is_within(&base.quota))
     }
 
     /// Checks that it changes only what rows mean: that it extends a built-in contract, and has its origin, quota and
@@ -71,8 +78,12 @@ impl Contract {
         if self.api != base.api {
             return Err("its contract has other names for members than a built-in one".to_owned());
         }
-        if !self.quota.is_within(&base.quota) {
-            return Err(format!("its contract has the quota `{}`, which exceeds `{}`", self.quota, base.quota));
+        let limit = base.quota_limit.as_ref().unwrap_or(&base.quota);
+        if self.quota_limit != base.quota_limit {
+            return Err("its contract has another `quota-limit` than a built-in one".to_owned());
+        }
+        if !self.quota.is_within(limit) {
+            return Err(format!("its contract has the quota `{}`, which exceeds `{limit}`", self.quota));
         }
         let permissions = |contract: &Contract| {
             [
@@ -87,8 +98,10 @@ impl Contract {
         }
         for property in &self.properties {
             let known = base.property(&property.name);
-            let is_like =
-                |known: &Property| property.operation == known.operation && property.kind.is_like(&known.kind);
+            let is_like = |known: &Property| {
+                let plain = |property: &Property| Property { kind: PropertyKind::Text, ..property.clone() };
+                plain(property) == plain(known) && property.kind.is_like(&known.kind)
+            };
             if !known.is_some_and(is_like) {
                 return Err(format!("its contract has a property `{}` that no built-in one has", property.name));
             }
@@ -146,6 +159,37 @@ mod tests {
         assert!(changed(&|contract| contract.properties[0].name = "action".to_owned()).is_err());
         assert!(changed(&|contract| contract.properties[0].kind = PropertyKind::Text).is_err());
         assert!(changed(&|contract| contract.properties.push(built_in.properties[0].clone())).is_err());
+    }
+
+    #[test]
+    fn quota_may_be_loosened_up_to_the_limit() {
+        let graph = load("graph").expect("built in");
+        let with =
+            |quota: &str| Contract { name: "ours".to_owned(), quota: quota.parse().expect("a quota"), ..graph.clone() };
+        for (quota, is_allowed, is_looser) in [
+            ("50/1m,1500/1h", true, false),
+            ("10/1m", true, false),
+            ("150/1m", true, true),
+            ("100/1m,2000/1h", true, true),
+            ("151/1m", false, true),
+            ("200/1m,9000/1h", false, true),
+        ] {
+            let contract = with(quota);
+            let found = (contract.expect_extension().is_ok(), contract.has_loosened_quota());
+            assert_eq!(found, (is_allowed, is_looser), "{quota}");
+            assert_eq!(contract.expect_same_service().is_ok(), quota == "50/1m,1500/1h", "{quota}");
+        }
+        let unlimited = Contract { quota_limit: Some("9000/1m".parse().expect("a quota")), ..with("9000/1m") };
+        unlimited.expect_extension().expect_err("a limit of its own");
+        let renamed = |change: &dyn Fn(&mut Contract)| {
+            let mut contract = with("10/1m");
+            change(&mut contract);
+            contract.expect_extension().expect_err("another request");
+        };
+        renamed(&|contract| contract.properties[4].member = None);
+        renamed(&|contract| contract.properties[1].clear_with_null = false);
+        renamed(&|contract| contract.properties[6].column = None);
+        renamed(&|contract| contract.operations.read.headers.clear());
     }
 
     #[test]

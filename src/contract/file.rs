@@ -25,6 +25,8 @@ pub(super) struct ContractFile {
     #[serde(default)]
     pub(super) audiences: Vec<String>,
     quota: String,
+    #[serde(default, rename = "quota-limit", skip_serializing_if = "Option::is_none")]
+    quota_limit: Option<String>,
     #[serde(default)]
     context: Vec<String>,
     /// Missing in format 1.
@@ -81,17 +83,31 @@ pub(super) struct Permissions {
 enum PropertyEntry {
     Choice {
         name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<String>,
         values: Vec<ChoiceEntry>,
         #[serde(default, skip_serializing_if = "is_update")]
         operation: OperationId,
     },
     Text {
         name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        clear_with_null: bool,
         #[serde(default, skip_serializing_if = "is_update")]
         operation: OperationId,
     },
     List {
         name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<String>,
         #[serde(default, skip_serializing_if = "is_update")]
         operation: OperationId,
     },
@@ -128,6 +144,8 @@ pub(super) struct ChoiceEntry {
 pub(super) struct DependencyEntry {
     pub(super) property: String,
     pub(super) on: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) advisory: bool,
     pub(super) allowed: BTreeMap<String, Vec<String>>,
 }
 
@@ -145,6 +163,10 @@ impl ContractFile {
     pub(super) fn into_contract(self) -> Result<Contract, String> {
         let contract = Contract {
             quota: self.quota.parse().map_err(|error| format!("{error}"))?,
+            quota_limit: match self.quota_limit {
+                Some(limit) => Some(limit.parse().map_err(|error| format!("{error}"))?),
+                None => None,
+            },
             operations: self.operations.ok_or("it has no `operations`")?,
             api: self.api.ok_or("it has no `api`")?,
             name: self.name,
@@ -169,7 +191,7 @@ impl Contract {
     /// every other by the update.
     fn expect_operations(&self) -> Result<(), String> {
         let comments = if self.operations.comment.is_some() { OperationId::Comment } else { OperationId::Update };
-        for Property { name, kind, operation } in &self.properties {
+        for Property { name, kind, operation, .. } in &self.properties {
             let is_added = matches!(kind, PropertyKind::Append { .. });
             let expected = if is_added { comments } else { OperationId::Update };
             if *operation != expected {
@@ -190,6 +212,7 @@ impl From<&Contract> for ContractFile {
             path: None,
             audiences: contract.audiences.clone(),
             quota: contract.quota.to_string(),
+            quota_limit: contract.quota_limit.as_ref().map(ToString::to_string),
             context: contract.context.clone(),
             operations: Some(contract.operations.clone()),
             api: Some(contract.api.clone()),
@@ -207,27 +230,34 @@ impl From<&Contract> for ContractFile {
 
 impl From<PropertyEntry> for Property {
     fn from(entry: PropertyEntry) -> Property {
-        let (name, operation, kind) = match entry {
-            PropertyEntry::Choice { name, values, operation } => {
-                (name, operation, PropertyKind::Choice(values.into_iter().map(Choice::from).collect()))
+        match entry {
+            PropertyEntry::Choice { name, member, column, values, operation } => {
+                let kind = PropertyKind::Choice(values.into_iter().map(Choice::from).collect());
+                Property { operation, member, column, ..Property::new(&name, kind) }
             }
-            PropertyEntry::Text { name, operation } => (name, operation, PropertyKind::Text),
-            PropertyEntry::List { name, operation } => (name, operation, PropertyKind::List),
-            PropertyEntry::Append { name, shown_in, operation } => (name, operation, PropertyKind::Append { shown_in }),
-        };
-        Property { name, kind, operation }
+            PropertyEntry::Text { name, member, column, clear_with_null, operation } => {
+                Property { operation, member, column, clear_with_null, ..Property::new(&name, PropertyKind::Text) }
+            }
+            PropertyEntry::List { name, member, column, operation } => {
+                Property { operation, member, column, ..Property::new(&name, PropertyKind::List) }
+            }
+            PropertyEntry::Append { name, shown_in, operation } => {
+                Property { operation, ..Property::new(&name, PropertyKind::Append { shown_in }) }
+            }
+        }
     }
 }
 
 impl From<Property> for PropertyEntry {
-    fn from(Property { name, kind, operation }: Property) -> PropertyEntry {
+    fn from(property: Property) -> PropertyEntry {
+        let Property { name, kind, operation, member, column, clear_with_null } = property;
         match kind {
             PropertyKind::Choice(values) => {
                 let values = values.into_iter().map(ChoiceEntry::from).collect();
-                PropertyEntry::Choice { name, values, operation }
+                PropertyEntry::Choice { name, member, column, values, operation }
             }
-            PropertyKind::Text => PropertyEntry::Text { name, operation },
-            PropertyKind::List => PropertyEntry::List { name, operation },
+            PropertyKind::Text => PropertyEntry::Text { name, member, column, clear_with_null, operation },
+            PropertyKind::List => PropertyEntry::List { name, member, column, operation },
             PropertyKind::Append { shown_in } => PropertyEntry::Append { name, shown_in, operation },
         }
     }
@@ -255,7 +285,8 @@ impl From<Choice> for ChoiceEntry {
 
 impl From<DependencyEntry> for Dependency {
     fn from(entry: DependencyEntry) -> Dependency {
-        Dependency { property: entry.property, on: entry.on, allowed: entry.allowed.into_iter().collect() }
+        let DependencyEntry { property, on, advisory, allowed } = entry;
+        Dependency { property, on, advisory, allowed: allowed.into_iter().collect() }
     }
 }
 
@@ -264,6 +295,7 @@ impl From<Dependency> for DependencyEntry {
         DependencyEntry {
             property: dependency.property,
             on: dependency.on,
+            advisory: dependency.advisory,
             allowed: dependency.allowed.into_iter().collect(),
         }
     }

@@ -14,7 +14,7 @@ use crate::model::quota_spec::Quota;
 use crate::text::printable;
 
 /// The names of the built-in contracts; the first is the default.
-pub const BUILT_IN: [&str; 2] = ["defender-classic", "defender"];
+pub const BUILT_IN: [&str; 3] = ["defender-classic", "defender", "graph"];
 
 /// In bytes. A user's contract is a page or two; a longer file is something else, or endless.
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -75,6 +75,14 @@ pub fn built_in_hosts() -> Vec<String> {
     BUILT_IN_FILES.iter().flat_map(|file| file.hosts.clone()).collect()
 }
 
+/// The hosts of the built-in contracts of this contract's API, in lower case.
+#[must_use]
+pub fn built_in_hosts_of(contract: &Contract) -> Vec<String> {
+    let is_same =
+        |file: &&ContractFile| file.operations.as_ref().is_some_and(|known| known.update.path == contract.api_path());
+    BUILT_IN_FILES.iter().filter(is_same).flat_map(|file| file.hosts.clone()).collect()
+}
+
 /// Whether a built-in contract adds the values of this property to existing ones. No other contract has properties of
 /// its own.
 #[must_use]
@@ -89,8 +97,8 @@ pub(super) fn built_in(name: &str) -> Option<Contract> {
 }
 
 /// In the order of [`BUILT_IN`], read once.
-static BUILT_IN_FILES: LazyLock<[ContractFile; 2]> = LazyLock::new(|| {
-    [include_str!("defender-classic.toml"), include_str!("defender.toml")]
+static BUILT_IN_FILES: LazyLock<[ContractFile; 3]> = LazyLock::new(|| {
+    [include_str!("defender-classic.toml"), include_str!("defender.toml"), include_str!("graph.toml")]
         .map(|text| toml::from_str(text).expect("the tests read every built-in contract"))
 });
 
@@ -137,9 +145,10 @@ fn extend(text: &str) -> Result<Contract, Wrong> {
     }
     if let Some(quota) = extension.quota {
         let parsed: Quota = quota.parse().map_err(|error| at(&quota, format!("{error}")))?;
-        if !parsed.is_within(&contract.quota) {
-            let message = format!("the quota `{quota}` exceeds that of `{base}`, `{}`", contract.quota);
-            return Err(at(&quota, message));
+        let limit = contract.quota_limit.as_ref().unwrap_or(&contract.quota);
+        if !parsed.is_within(limit) {
+            let whose = if contract.quota_limit.is_some() { "the limit" } else { "that" };
+            return Err(at(&quota, format!("the quota `{quota}` exceeds {whose} of `{base}`, `{limit}`")));
         }
         contract.quota = parsed;
     }
@@ -328,6 +337,39 @@ mod tests {
     }
 
     #[test]
+    fn graph_matches_its_api_pages() {
+        let contract = load("graph").expect("built in");
+        assert_eq!(Contract::from_toml(&contract.to_toml()).as_ref(), Ok(&contract));
+        assert_eq!(contract.origin, "https://graph.microsoft.com");
+        assert_eq!(contract.audiences, ["https://graph.microsoft.com", "00000003-0000-0000-c000-000000000000"]);
+        assert_eq!(contract.quota.to_string(), "50/1m,1500/1h");
+        assert_eq!(contract.quota_limit.as_ref().map(ToString::to_string).as_deref(), Some("150/1m"));
+        let permissions = [&contract.permission_application, &contract.permission_delegated];
+        assert_eq!(permissions, ["SecurityIncident.ReadWrite.All"; 2]);
+        assert_eq!([&contract.read_application, &contract.read_delegated], ["SecurityIncident.Read.All"; 2]);
+        assert_eq!(contract.api.list.page_sizes, [50, 25, 10, 1]);
+        assert_eq!(contract.api.list.filters.unassigned.as_deref(), Some("assignedTo eq null"));
+        for host in ["graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us"] {
+            assert!(built_in_hosts().contains(&host.to_owned()), "{host}");
+        }
+        let classic = ["defender-classic", "defender"].map(|name| load(name).expect("built in"));
+        assert!(classic[0].is_same_api(&classic[1]) && !classic[0].is_same_api(&contract));
+    }
+
+    #[test]
+    fn quota_of_graph_is_loosened_by_file_only() {
+        let extension = |quota: &str| format!("extends = \"graph\"\nname = \"ours\"\nquota = \"{quota}\"\n");
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
+        std::fs::write(file.path(), extension("150/1m")).expect("a temporary file takes bytes");
+        let contract = load(&file.path().to_string_lossy()).expect("within the limit");
+        assert_eq!(contract.quota.to_string(), "150/1m");
+        let exceeds = "the quota `151/1m` exceeds the limit of `graph`, `150/1m`".to_owned();
+        assert_eq!(message(&extension("151/1m")), (Some(3), exceeds));
+        let limit = "extends = \"graph\"\nquota-limit = \"500/1m\"\n";
+        assert!(message(limit).1.contains("unknown field"), "{:?}", message(limit));
+    }
+
+    #[test]
     fn defender_matches_the_current_api_page() {
         let contract = load("defender").expect("built in");
         assert_eq!(choices(&contract, "status"), ["Active", "InProgress", "Resolved", "Redirected"]);
@@ -486,7 +528,7 @@ mod tests {
         let error = load("defnder").expect_err("no such contract");
         assert_eq!(
             error.to_string(),
-            "no contract is named `defnder`: enter defender-classic, defender, or the path of a TOML file"
+            "no contract is named `defnder`: enter defender-classic, defender, graph, or the path of a TOML file"
         );
         assert!(matches!(load("no/such.toml"), Err(ContractError::Unreadable { .. })));
     }

@@ -13,4 +13,4 @@ pub(crate) mod steps;
 
 pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListFilters, ListNames};
 pub use definition::{Choice, Contract, Dependency, Property, PropertyKind, SameAs};
-pub use load::{BUILT_IN, ContractError, built_in_hosts, is_appended, load};
+pub use load::{BUILT_IN, ContractError, built_in_hosts, built_in_hosts_of, is_appended, load};

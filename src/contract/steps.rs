@@ -22,7 +22,7 @@ impl Contract {
             path: request.path_of(change.incident),
             incident: change.incident,
             repeat: change.edits.repeat(),
-            body: Body { always: request.body.clone(), edits: change.edits },
+            body: Body { always: request.body.clone(), spellings: self.spellings(), edits: change.edits },
         }
     }
 

@@ -70,7 +70,7 @@ fn check_value(name: &str, kind: &PropertyKind, value: &Value) -> Result<(), Ref
 }
 
 fn check_dependency(dependency: &Dependency, change: &Map<String, Value>) -> Result<(), Refusal> {
-    let Dependency { property, on, allowed } = dependency;
+    let Dependency { property, on, allowed, .. } = dependency;
     let Some(value) = change.get(property).and_then(Value::as_str) else { return Ok(()) };
     let given = change.get(on).and_then(Value::as_str);
     let is_allowed = given.is_some_and(|given| {
@@ -84,7 +84,6 @@ fn check_dependency(dependency: &Dependency, change: &Map<String, Value>) -> Res
 pub(super) mod tests {
     use super::*;
     use crate::contract::{Choice, Property, load};
-    use crate::model::operation::OperationId;
 
     /// The contract `defender-classic`, copied by hand from the API's documentation.
     pub(in crate::emulator) fn classic() -> Contract {
@@ -122,12 +121,12 @@ pub(super) mod tests {
             read_delegated: String::new(),
             quota: "50/1m,1500/1h".parse().expect("a quota"),
             context: Vec::new(),
-            properties: properties
-                .map(|(name, kind)| Property { name: name.to_owned(), kind, operation: OperationId::Update })
-                .into(),
+            quota_limit: None,
+            properties: properties.map(|(name, kind)| Property::new(name, kind)).into(),
             dependencies: vec![Dependency {
                 property: "determination".to_owned(),
                 on: "classification".to_owned(),
+                advisory: false,
                 allowed: vec![("TruePositive".to_owned(), determinations.map(str::to_owned).into())],
             }],
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::change::IncidentId;
+use crate::model::operation::OperationId;
 use crate::model::step::Step;
 
 /// One HTTP request.
@@ -32,6 +33,16 @@ impl Call {
             Call::List(_) => None,
         }
     }
+
+    /// The operation that it uses.
+    #[must_use]
+    pub fn operation(&self) -> OperationId {
+        match self {
+            Call::Step(step) => step.operation,
+            Call::Read(_) => OperationId::Read,
+            Call::List(_) => OperationId::List,
+        }
+    }
 }
 
 /// A page of the list of incidents.
@@ -43,6 +54,8 @@ pub struct Page {
     pub top: u32,
     /// The number of incidents to skip.
     pub skip: u64,
+    /// The query of the link that the previous page had to this one: if present, it replaces all of these.
+    pub link: Option<String>,
 }
 
 /// An incident as the server shows it: the members in use.
@@ -120,7 +133,13 @@ pub enum Verdict {
         server_time: Option<Timestamp>,
     },
     /// A page of the list was read, in the server's order.
-    Listed(Vec<Incident>),
+    Listed {
+        /// Its incidents.
+        incidents: Vec<Incident>,
+        /// The link to the next page: a URL, and of what the client returns only its query. `None` on the last page, and
+        /// if the API has no links.
+        next: Option<String>,
+    },
     /// A success that does not show whether the update was applied. The incident is read.
     Unconfirmed,
     /// The incident was merged into another: the update went to the old one.
@@ -241,7 +260,7 @@ impl Verdict {
             Verdict::Updated { .. } => PARTLY,
             Verdict::NotApplied { .. } => "not-applied",
             Verdict::Read { .. } => "read",
-            Verdict::Listed(_) => "listed",
+            Verdict::Listed { .. } => "listed",
             Verdict::Unconfirmed => "unconfirmed",
             Verdict::Redirected { .. } => REDIRECTED,
             Verdict::Rejected => "rejected",

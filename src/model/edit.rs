@@ -98,6 +98,17 @@ impl<L> PropertyEdit<L> {
     }
 }
 
+/// How a body spells a property, if not by its name and with an empty value for `<clear>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    /// Its name.
+    pub property: String,
+    /// The member that is sent.
+    pub member: String,
+    /// Whether `<clear>` sends `null`.
+    pub clear_with_null: bool,
+}
+
 /// A property's name, shared by the rows that change it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Property(Arc<str>);
@@ -300,14 +311,23 @@ impl<'de, L: Deserialize<'de>> Deserialize<'de> for Edits<L> {
 
 impl<L: Serialize> Edits<L> {
     /// Adds the properties and their values, as they are sent, to an object.
-    pub(super) fn serialize_members<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+    pub(super) fn serialize_members<M: SerializeMap>(
+        &self,
+        object: &mut M,
+        spellings: &[Spelling],
+    ) -> Result<(), M::Error> {
         for PropertyEdit { property, edit } in self.iter() {
+            let spelling = spellings.iter().find(|spelling| spelling.property == **property);
+            let member = spelling.map_or(&**property, |spelling| &spelling.member);
             match edit {
-                Edit::Set(value) => object.serialize_entry(property, value)?,
-                Edit::EditList(edit) => object.serialize_entry(property, edit)?,
-                Edit::Append(text) => object.serialize_entry(property, text)?,
-                Edit::Clear(Empty::Text) => object.serialize_entry(property, "")?,
-                Edit::Clear(Empty::List) => object.serialize_entry(property, &[(); 0])?,
+                Edit::Set(value) => object.serialize_entry(member, value)?,
+                Edit::EditList(edit) => object.serialize_entry(member, edit)?,
+                Edit::Append(text) => object.serialize_entry(member, text)?,
+                Edit::Clear(_) if spelling.is_some_and(|spelling| spelling.clear_with_null) => {
+                    object.serialize_entry(member, &())?;
+                }
+                Edit::Clear(Empty::Text) => object.serialize_entry(member, "")?,
+                Edit::Clear(Empty::List) => object.serialize_entry(member, &[(); 0])?,
             }
         }
         Ok(())
@@ -320,7 +340,7 @@ struct Members<'a, L>(&'a Edits<L>);
 impl<L: Serialize> Serialize for Members<'_, L> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(Some(self.0.len()))?;
-        self.0.serialize_members(&mut object)?;
+        self.0.serialize_members(&mut object, &[])?;
         object.end()
     }
 }

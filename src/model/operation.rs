@@ -63,6 +63,9 @@ pub struct Operation {
     /// Members that its body always has, before those of the change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub body: BTreeMap<String, String>,
+    /// Headers that its request always has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// In the response to a comment, the member that lists the incident's comments. Without it, the response shows the
     /// incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use super::change::IncidentId;
-use super::edit::{Edits, Never, PropertyEdit};
+use super::edit::{Edits, Never, PropertyEdit, Spelling};
 use super::operation::{Method, OperationId};
 
 /// One request that makes a change, or a part of one.
@@ -91,6 +91,8 @@ impl<L> Edits<L> {
 pub struct Body {
     /// Members that the operation always has: they come first.
     pub always: BTreeMap<String, String>,
+    /// How it spells some of the properties.
+    pub spellings: Vec<Spelling>,
     /// The edits.
     pub edits: Edits<Never>,
 }
@@ -109,7 +111,7 @@ impl Serialize for Body {
         for (name, value) in &self.always {
             object.serialize_entry(name, value)?;
         }
-        self.edits.serialize_members(&mut object)?;
+        self.edits.serialize_members(&mut object, &self.spellings)?;
         object.end()
     }
 }

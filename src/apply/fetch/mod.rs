@@ -16,6 +16,7 @@ pub use query::{LocalFilter, ServerFilter, not_newer};
 use super::StopReason;
 use super::page_size::{PageSize, SmallestFails};
 use super::reads::{ReadResult, ReadSource, Wanted};
+use crate::contract::ListNames;
 use crate::model::call::{Call, CallResult, Incident, Page, Verdict};
 
 /// How many incidents of a page overlap with the previous page.
@@ -41,6 +42,10 @@ pub struct ListSource<K> {
     size: PageSize,
     /// The length of the longest page so far.
     longest: u64,
+    /// Whether pages are linked: then the last one has no link.
+    is_linked: bool,
+    /// The link of the last page that was taken to the next one. If that fails, `skip` finds it too.
+    link: Option<String>,
     in_flight: bool,
     /// How many pages in a row have shown nothing new.
     pages_without_new: u32,
@@ -53,14 +58,18 @@ struct Part {
     skip: u64,
     top: u32,
     incidents: Vec<Incident>,
+    /// Whether a link led to it: it follows the last page.
+    is_linked: bool,
+    /// Its link to the next page.
+    next: Option<String>,
 }
 
 impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
     /// Reads the incidents that match `filter`, until it has found `limit` that match `local_filter`. `keep` gets
-    /// all new ones, page by page, also those that don't match `local_filter`. `page_sizes`: those of the contract.
+    /// all new ones, page by page, also those that don't match `local_filter`. `list`: the names of the contract.
     #[must_use]
     pub fn new(
-        page_sizes: &[u32],
+        list: &ListNames,
         filter: Option<String>,
         local_filter: LocalFilter,
         limit: Option<u64>,
@@ -75,8 +84,10 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
             skip: 0,
             end: 0,
             unjoined: None,
-            size: PageSize::new(page_sizes),
+            size: PageSize::new(&list.page_sizes),
             longest: 0,
+            is_linked: list.next.is_some(),
+            link: None,
             in_flight: false,
             pages_without_new: 0,
             is_finished: limit == Some(0),
@@ -107,6 +118,9 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
 
     /// Takes in a page. Returns how many of its incidents are new.
     fn shown(&mut self, page: Part) -> io::Result<u64> {
+        if page.is_linked {
+            return self.take(&page);
+        }
         let shows_known = page.incidents.iter().zip(0..OVERLAP).any(|(incident, _)| self.known.contains(&incident.id));
         if let Some(unjoined) = self.unjoined.take() {
             // This is the preceding incident, unless incidents have left the list meanwhile.
@@ -148,6 +162,10 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         self.end = page.skip + length;
         // A very short page, too, must not overlap in full.
         self.skip = self.end - OVERLAP.min(length.saturating_sub(1));
+        self.link.clone_from(&page.next);
+        if self.is_linked && page.next.is_none() {
+            self.is_finished = true;
+        }
         if found > 0 {
             self.pages_without_new = 0;
             (self.keep)(new)?;
@@ -155,13 +173,16 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
             self.pages_without_new += 1;
             // The server may return fewer incidents per page: a page is short only if another was longer.
             let is_short = length < self.longest.min(page.top.into());
-            self.is_finished |= is_short || length == 0;
+            self.is_finished |= !self.is_linked && (is_short || length == 0);
         }
         Ok(found)
     }
 
     fn call(&self) -> Call {
-        Call::List(Page { filter: self.filter.clone(), top: self.size.get(), skip: self.skip })
+        let link = self.link.clone();
+        // A link continues where the last page ended.
+        let skip = if link.is_some() { self.end } else { self.skip };
+        Call::List(Page { filter: self.filter.clone(), top: self.size.get(), skip, link })
     }
 }
 
@@ -181,9 +202,11 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
         let Call::List(page) = call else { return Ok(ReadResult::default()) };
         self.in_flight = false;
         let incidents = match &result.verdict {
-            Verdict::Listed(incidents) => {
+            Verdict::Listed { incidents, next } => {
                 self.size.succeeded();
-                let keeping = self.shown(Part { skip: page.skip, top: page.top, incidents: incidents.clone() });
+                let (incidents, next) = (incidents.clone(), next.clone());
+                let is_linked = page.link.is_some();
+                let keeping = self.shown(Part { skip: page.skip, top: page.top, incidents, is_linked, next });
                 keeping.map_err(|error| StopReason::ListenerFailed { message: error.to_string() })?
             }
             Verdict::Rejected => return Err(StopReason::QueryRejected { message: result.message.clone() }),
@@ -197,6 +220,8 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
     }
 
     fn page_failed(&mut self, page: &Page, result: &CallResult) -> Result<Option<Call>, StopReason> {
+        // A link says how long its page is.
+        self.link = None;
         match self.size.failed(result) {
             Ok(()) => Ok(Some(self.call())),
             Err(SmallestFails) => Err(StopReason::ListFailed {
@@ -232,6 +257,15 @@ mod tests {
         }
     }
 
+    /// An API whose pages are found by their position.
+    fn by_position() -> ListNames {
+        ListNames { page_sizes: SIZES.to_vec(), ..ListNames::default() }
+    }
+
+    fn listed(incidents: Vec<Incident>) -> Verdict {
+        Verdict::Listed { incidents, next: None }
+    }
+
     fn incident(id: u64) -> Incident {
         Incident { id, ..Incident::default() }
     }
@@ -243,7 +277,7 @@ mod tests {
     /// Reads a list that `change` changes after each page; returns the kept incidents and the number of calls.
     fn fetched(list: &mut BTreeSet<u64>, top: usize, mut change: impl FnMut(&mut BTreeSet<u64>)) -> (Vec<u64>, u32) {
         let mut kept = Vec::new();
-        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
+        let mut source = ListSource::new(&by_position(), None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
@@ -253,7 +287,7 @@ mod tests {
             assert_eq!(source.next(), Wanted::Later, "one page at a time");
             let skip = usize::try_from(page.skip).expect("small");
             let shown = list.iter().rev().skip(skip).take(top.min(page.top as usize)).copied().map(incident);
-            let verdict = Verdict::Listed(shown.collect());
+            let verdict = listed(shown.collect());
             source.on_result(&call, &result(verdict)).expect("keeps");
             calls += 1;
             assert!(calls < 5_000, "it never ends");
@@ -283,29 +317,29 @@ mod tests {
     /// More than a page of incidents has left the list since the last page: reading goes back almost a page.
     #[test]
     fn page_without_overlap_is_not_used() {
-        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
+        let mut source = ListSource::new(&by_position(), None, LocalFilter::default(), None, |_| Ok(()));
         (101..=400).rev().for_each(|id| source.mark_known(id, true));
         assert_eq!(source.read(), 300);
         let call = next(&mut source).expect("goes on");
-        assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 295 }));
+        assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 295, link: None }));
         let page = (1..=50).rev().map(incident).collect();
-        assert_eq!(source.on_result(&call, &result(Verdict::Listed(page))).expect("keeps").incidents, 0);
-        assert_eq!(next(&mut source), Some(Call::List(Page { filter: None, top: 100, skip: 200 })));
+        assert_eq!(source.on_result(&call, &result(listed(page))).expect("keeps").incidents, 0);
+        assert_eq!(next(&mut source), Some(Call::List(Page { filter: None, top: 100, skip: 200, link: None })));
         assert_eq!(source.read(), 300);
     }
 
     #[test]
     fn fetch_continues_after_known_incidents_up_to_limit() {
-        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), Some(30), |_| Ok(()));
+        let mut source = ListSource::new(&by_position(), None, LocalFilter::default(), Some(30), |_| Ok(()));
         (71..=90).rev().for_each(|id| source.mark_known(id, true));
         assert_eq!(source.calls_left(), 1);
         let call = next(&mut source).expect("ten are left");
         assert_eq!(source.calls_left(), 0, "it is running");
-        assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 15 }));
+        assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 15, link: None }));
         let page = (1..=75).rev().map(incident).collect();
-        assert_eq!(source.on_result(&call, &result(Verdict::Listed(page))).expect("keeps").incidents, 70);
+        assert_eq!(source.on_result(&call, &result(listed(page))).expect("keeps").incidents, 70);
         assert_eq!(next(&mut source), None);
-        let mut none = ListSource::new(&SIZES, None, LocalFilter::default(), Some(0), |_| Ok(()));
+        let mut none = ListSource::new(&by_position(), None, LocalFilter::default(), Some(0), |_| Ok(()));
         assert_eq!((none.calls_left(), none.next()), (0, Wanted::Nothing));
     }
 
@@ -315,7 +349,7 @@ mod tests {
             (failure(Some(200), true), vec![100, 50, 25, 10, 1, 1]),
             (failure(Some(500), false), vec![100, 100, 50, 50, 25, 25, 10, 10, 1, 1]),
         ] {
-            let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
+            let mut source = ListSource::new(&by_position(), None, LocalFilter::default(), None, |_| Ok(()));
             (1..=20).rev().for_each(|id| source.mark_known(id, true));
             let mut call = next(&mut source).expect("a page");
             let mut sizes = Vec::new();
@@ -341,17 +375,62 @@ mod tests {
             (Verdict::NotFound, StopReason::ListFailed { message: said() }),
             (Verdict::Unexpected, StopReason::ListFailed { message: said() }),
         ] {
-            let mut source = ListSource::new(&SIZES, Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
+            let mut source =
+                ListSource::new(&by_position(), Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
             let call = next(&mut source).expect("a page");
             assert_eq!(source.on_result(&call, &result(verdict)).expect_err("nothing to read"), stop);
         }
+    }
+
+    /// The links lead on, whatever the length of a page; after a failure the position does.
+    #[test]
+    fn linked_pages_are_followed_to_the_last() {
+        let linked = ListNames { next: Some("next".to_owned()), ..by_position() };
+        let mut kept = Vec::new();
+        let mut source = ListSource::new(&linked, None, LocalFilter::default(), None, |new: Vec<Incident>| {
+            kept.extend(new.iter().map(|incident| incident.id));
+            Ok(())
+        });
+        let page = |ids: std::ops::RangeInclusive<u64>, next: Option<&str>| {
+            let incidents = ids.rev().map(incident).collect();
+            result(Verdict::Listed { incidents, next: next.map(str::to_owned) })
+        };
+        let asked = |top, skip, link: Option<&str>| {
+            Some(Call::List(Page { filter: None, top, skip, link: link.map(str::to_owned) }))
+        };
+        let mut calls = Vec::new();
+        for response in [page(91..=100, Some("a")), page(88..=90, Some("b"))] {
+            let call = next(&mut source).expect("a page");
+            source.on_result(&call, &response).expect("keeps");
+            calls.push(Some(call));
+        }
+        let call = next(&mut source).expect("a page");
+        calls.push(Some(call.clone()));
+        let Call::List(failing) = &call else { panic!("{call:?}") };
+        let again = source.page_failed(failing, &failure(Some(504), false)).expect("a smaller page");
+        calls.push(again.clone());
+        source.on_result(&again.expect("a page"), &page(80..=90, Some("c"))).expect("keeps");
+        let last = next(&mut source).expect("a page");
+        source.on_result(&last, &page(78..=79, None)).expect("keeps");
+        calls.push(Some(last));
+        assert_eq!(next(&mut source), None);
+        drop(source);
+        assert_eq!(kept, (78..=100).rev().collect::<Vec<_>>());
+        let expected = [
+            asked(100, 0, None),
+            asked(100, 10, Some("a")),
+            asked(100, 13, Some("b")),
+            asked(50, 11, None),
+            asked(50, 22, Some("c")),
+        ];
+        assert_eq!(calls, expected);
     }
 
     /// A list in pages of one, because the larger ones fail.
     #[test]
     fn pages_of_one_incident_read_the_whole_list() {
         let mut kept = Vec::new();
-        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
+        let mut source = ListSource::new(&by_position(), None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
@@ -367,7 +446,7 @@ mod tests {
             } else {
                 let at = usize::try_from(page.skip).expect("small");
                 let shown = list.iter().skip(at).take(1).copied().map(incident).collect();
-                source.on_result(&call, &result(Verdict::Listed(shown))).expect("keeps");
+                source.on_result(&call, &result(listed(shown))).expect("keeps");
                 next(&mut source)
             };
         }
@@ -377,13 +456,13 @@ mod tests {
 
     #[test]
     fn same_page_again_and_again_stops_the_fetch() {
-        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
+        let mut source = ListSource::new(&by_position(), None, LocalFilter::default(), None, |_| Ok(()));
         let mut calls = 0;
         let stop = loop {
             let call = next(&mut source).expect("no end of the list");
             calls += 1;
             let page = (1..=100).rev().map(incident).collect();
-            if let Err(stop) = source.on_result(&call, &result(Verdict::Listed(page))) {
+            if let Err(stop) = source.on_result(&call, &result(listed(page))) {
                 break stop;
             }
         };

@@ -17,6 +17,8 @@ pub struct ServerFilter {
     pub status: Option<String>,
     /// Exactly.
     pub assigned_to: Option<String>,
+    /// No owner. Ignored by an API without a condition for that.
+    pub unassigned: bool,
     /// Created then, or later.
     pub created_since: Option<Timestamp>,
     /// Changed then, or later.
@@ -34,6 +36,7 @@ impl ServerFilter {
         let own = [
             text(&filters.status, &self.status),
             text(&filters.assigned_to, &self.assigned_to),
+            filters.unassigned.clone().filter(|_| self.unassigned),
             since(&filters.created_since, self.created_since),
             since(&filters.updated_since, self.updated_since),
         ];
@@ -117,11 +120,30 @@ mod tests {
             assigned_to: Some("o'neill@contoso.com".to_owned()),
             created_since: Some(time("2026-11-24T10:00:00Z")),
             updated_since: Some(time("2026-11-24T10:00:00.5Z")),
+            ..ServerFilter::default()
         };
         let expected = "status eq 'Active' and assignedTo eq 'o''neill@contoso.com' \
                         and createdTime ge 2026-11-24T10:00:00Z and lastUpdateTime ge 2026-11-24T10:00:00.5Z";
         assert_eq!(filter.to_odata(&api().list.filters).as_deref(), Some(expected));
         assert_eq!(ServerFilter::default().to_odata(&api().list.filters), None);
+    }
+
+    #[test]
+    fn filters_of_graph_have_its_spellings() {
+        let filters = load("graph").expect("built in").api.list.filters;
+        let filter = ServerFilter {
+            raw: None,
+            status: Some("inProgress".to_owned()),
+            assigned_to: None,
+            unassigned: true,
+            created_since: Some(time("2026-11-24T10:00:00Z")),
+            updated_since: Some(time("2026-11-24T11:00:00Z")),
+        };
+        let expected = "status eq 'inProgress' and assignedTo eq null and createdDateTime ge 2026-11-24T10:00:00Z \
+                        and lastUpdateDateTime ge 2026-11-24T11:00:00Z";
+        assert_eq!(filter.to_odata(&filters).as_deref(), Some(expected));
+        let newest = not_newer(None, time("2026-11-24T10:00:00Z"), &filters);
+        assert_eq!(newest, "createdDateTime le 2026-11-24T10:00:00Z");
     }
 
     #[test]

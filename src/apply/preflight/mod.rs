@@ -67,7 +67,7 @@ impl ReadSource for PreflightSource {
 
     fn on_result(&mut self, call: &Call, result: &CallResult) -> Result<ReadResult, StopReason> {
         Ok(match (call, &result.verdict) {
-            (Call::List(page), Verdict::Listed(incidents)) => {
+            (Call::List(page), Verdict::Listed { incidents, .. }) => {
                 let found = self.planner.shown(page, incidents.clone()).into_iter();
                 self.result_of(found.filter_map(|shown| {
                     let incident = IncidentId::new(shown.id)?;

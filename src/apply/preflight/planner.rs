@@ -88,7 +88,7 @@ impl ReadPlanner {
 
     fn page_with(&self, newest: u64) -> Call {
         let skip = self.place_of(newest).saturating_sub(OVERLAP);
-        Call::List(Page { filter: None, top: self.size.get(), skip })
+        Call::List(Page { filter: None, top: self.size.get(), skip, link: None })
     }
 
     /// Takes in the incidents of a page. Returns those that were wanted.

@@ -9,6 +9,7 @@ use crate::apply::events::Event;
 use crate::apply::page_size::tests::SIZES;
 use crate::apply::{Completion, ListSource, LocalFilter, PreflightSource, StopReason};
 use crate::client::{Incomplete, Reply, SendError};
+use crate::contract::ListNames;
 use crate::model::call::Incident;
 use crate::model::change::IncidentId;
 
@@ -33,8 +34,13 @@ fn tops(seen: &[(i64, String)]) -> Vec<u32> {
 
 /// Fetches a list. Returns the end, the number of incidents kept, and the requests.
 async fn fetch(stage: &mut Stage, script: Script) -> (Completion, u64, Vec<(i64, String)>) {
-    let mut fetching =
-        ListSource::new(&SIZES, None, LocalFilter::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
+    let mut fetching = ListSource::new(
+        &ListNames { page_sizes: SIZES.to_vec(), ..ListNames::default() },
+        None,
+        LocalFilter::default(),
+        None,
+        |_: Vec<Incident>| io::Result::Ok(()),
+    );
     let (ends, wire) = run(stage, &mut fetching, script).await;
     (ends.completion, fetching.read(), wire.seen())
 }

@@ -238,7 +238,7 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     let there = |status: &str| format!(r#"{{"there":{{"values":{{"status":"{status}"}}}}}}"#);
     let missing = r#"{"missing":{"message":"no such"}}"#;
     assert_eq!(seen, [there("Resolved").as_str(), missing, &there("Active"), missing]);
-    assert_eq!(Call::List(Page { filter: None, top: 1, skip: 0 }).incident(), None);
+    assert_eq!(Call::List(Page { filter: None, top: 1, skip: 0, link: None }).incident(), None);
 }
 
 /// 429s don't count as attempts.

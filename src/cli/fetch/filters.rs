@@ -10,12 +10,13 @@ use crate::model::quota_spec::parse_duration;
 use crate::text::printable;
 
 /// The options that make a query, in the order in which partial files have them.
-pub(super) const QUERY: [&str; 9] = [
+pub(super) const QUERY: [&str; 10] = [
     "--filter",
     "--status",
     "--created-since",
     "--updated-since",
     "--assigned-to",
+    "--unassigned",
     "--severity",
     "--title-contains",
     "--tag",
@@ -41,6 +42,9 @@ pub(super) struct FilterArgs {
     /// Only incidents assigned to exactly this user
     #[arg(long, value_name = "OWNER", value_parser = NonEmptyStringValueParser::new())]
     assigned_to: Option<String>,
+    /// Only incidents without an owner, if the API can filter by that (graph)
+    #[arg(long, conflicts_with = "assigned_to")]
+    unassigned: bool,
     /// Only incidents with this tag, ignoring case (filtered locally; repeat to require several)
     #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     tag: Vec<String>,
@@ -56,13 +60,20 @@ impl FilterArgs {
     /// What the API filters by.
     ///
     /// # Errors
-    /// If a status or a time is none.
+    /// If a status or a time is none, or the API can't filter by no owner.
     pub(super) fn on_server(&self, contract: &Contract, now: Timestamp) -> Result<ServerFilter, Error> {
+        if self.unassigned && contract.api.list.filters.unassigned.is_none() {
+            return Err(Error::Usage {
+                message: format!("`--unassigned`: the API of `{}` has no filter for that", contract.name),
+                hint: Some("use `--contract graph`, or fetch all and filter the file".to_owned()),
+            });
+        }
         let since = |name, typed: &Option<String>| typed.as_ref().map(|typed| since(name, typed, now)).transpose();
         Ok(ServerFilter {
             raw: self.filter.clone(),
             status: self.status.as_ref().map(|typed| status(contract, typed)).transpose()?,
             assigned_to: self.assigned_to.clone(),
+            unassigned: self.unassigned,
             created_since: since("--created-since", &self.created_since)?,
             updated_since: since("--updated-since", &self.updated_since)?,
         })

@@ -39,7 +39,7 @@ pub(super) struct FetchArgs {
     /// Maximum number of incidents, newest first
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     limit: Option<u64>,
-    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
+    /// Contract (rules and quota of an API version): defender-classic, defender, graph, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0], value_hint = ValueHint::FilePath)]
     contract: String,
     /// Base URL of the API [default: the contract's]

@@ -95,7 +95,7 @@ impl SavedProgress {
             let page: Vec<Fetched> = page.into_iter().map(|incident| Fetched::new(incident, at)).collect();
             part.append(&page)
         };
-        let mut source = ListSource::new(&list.page_sizes, filter, local.clone(), limit, save);
+        let mut source = ListSource::new(list, filter, local.clone(), limit, save);
         for (id, matches) in known.drain(..) {
             source.mark_known(id, matches);
         }

@@ -55,7 +55,7 @@ pub(super) const OWN_FILES: [(&str, &str); 13] = [
 
 /// Options that only the command line sets, because what a run sends must be visible in the command; and those that say
 /// which settings are read.
-const COMMAND_LINE: [&str; 27] = [
+const COMMAND_LINE: [&str; 28] = [
     "yes",
     "set",
     "limit",
@@ -75,6 +75,7 @@ const COMMAND_LINE: [&str; 27] = [
     "tag",
     "severity",
     "title-contains",
+    "unassigned",
     "all",
     "older-than",
     "incident",

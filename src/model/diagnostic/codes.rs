@@ -130,10 +130,10 @@ codes! {
         "The text means \"no value\" (`Unassigned`, `Not set`, `None`, `-`, `System.String[]`); it is not a value to send. In a comment it is a warning."
         "leave the cell empty to keep the value; to clear assignedTo or tags, enter `<clear>`"
     VALUE_MISSING "value-missing" Error
-        "A value requires another property in the same row, which is not set."
+        "A value requires another property in the same row, which is not set. Under `graph` it is a warning."
         "set that property, too"
     VALUES_DISAGREE "values-disagree" Error
-        "Two values of the row are not allowed together in this contract."
+        "Two values of the row are not allowed together in this contract. Under `graph` they are unusual, and it is a warning."
         "change one of them, or leave the dependent one empty"
     WRONG_TYPE "wrong-type" Error
         "The member has the wrong JSON type."
@@ -187,6 +187,20 @@ codes! {
 /// [`PLACEHOLDER_VALUE`] in a comment: it may be intended, so it is sent.
 pub static PLACEHOLDER_COMMENT: Code =
     Code { severity: Severity::Warning, advice: "leave the cell empty to add no comment", ..PLACEHOLDER_VALUE };
+
+/// [`VALUE_MISSING`] under a contract for which it is unusual, not wrong.
+pub static VALUE_ALONE: Code = Code {
+    severity: Severity::Warning,
+    advice: "set that property, too, unless the incident has it already",
+    ..VALUE_MISSING
+};
+
+/// [`VALUES_DISAGREE`] under a contract for which it is unusual, not wrong.
+pub static UNUSUAL_VALUES: Code = Code {
+    severity: Severity::Warning,
+    advice: "check the values: the API does not document which of them go together",
+    ..VALUES_DISAGREE
+};
 
 /// The table of `docs/diagnostics.md`, in Markdown.
 #[must_use]

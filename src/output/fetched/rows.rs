@@ -26,7 +26,7 @@ impl Columns {
         let title =
             |name: &String| if *name == contract.api.incident.title { "title".to_owned() } else { name.clone() };
         Columns {
-            empty: contract.properties.iter().map(|property| property.name.clone()).collect(),
+            empty: contract.properties.iter().map(|property| property.column().to_owned()).collect(),
             current: readable.map(|it| (it.name.clone(), format!("{CURRENT}{}", it.name))).collect(),
             context: contract.context.iter().map(|name| (name.clone(), title(name))).collect(),
         }
@@ -162,9 +162,14 @@ mod tests {
              current_classification,current_determination,current_tags,title,severity,createdTime,lastUpdateTime,\
              fetched_at\n"
         );
-        for contract in BUILT_IN {
+        let graph = "\u{feff}incidentId,status,assignedTo,classification,determination,tags,resolvingComment,newSeverity,comment,\
+                     current_status,current_assignedTo,current_classification,current_determination,current_tags,\
+                     current_resolvingComment,current_severity,title,severity,createdDateTime,lastUpdateDateTime,\
+                     fetched_at\n";
+        assert_eq!(text(Columns::new(&load("graph").expect("built in")).header()), graph);
+        for (contract, count) in BUILT_IN.into_iter().zip([6, 6, 8]) {
             let header = text(Columns::new(&load(contract).expect("built in")).header());
-            assert_eq!(empty_columns(header.trim_start_matches(BOM).trim_end().split(',')), Some(6));
+            assert_eq!(empty_columns(header.trim_start_matches(BOM).trim_end().split(',')), Some(count));
         }
         assert_eq!(empty_columns(["incidentId", "status", "fetched_at"].into_iter()), None);
     }

@@ -314,16 +314,11 @@ fn breaches(seed: u64) -> Vec<String> {
 async fn fetch_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let mut kept = Vec::new();
-    let mut fetching = ListSource::new(
-        &contract(false).api.list.page_sizes,
-        None,
-        LocalFilter::default(),
-        None,
-        |page: Vec<Incident>| {
+    let mut fetching =
+        ListSource::new(&contract(false).api.list, None, LocalFilter::default(), None, |page: Vec<Incident>| {
             kept.extend(page.iter().map(|incident| incident.id));
             io::Result::Ok(())
-        },
-    );
+        });
     let (end, service) = read_all(scenario, &mut fetching).await;
     drop(fetching);
     let once: BTreeSet<u64> = kept.iter().copied().collect();
