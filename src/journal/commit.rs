@@ -16,7 +16,7 @@ use super::ledger_store::{CALL_LIMIT, LedgerKey, latency, refresh};
 use super::opened::{History, Journal, Session};
 use super::run::RunHandle;
 use super::runs::scope_id;
-use super::sql::{DbError, scope_of};
+use super::sql::{DbError, api_of, scope_of};
 use super::write::Writer;
 use crate::clock::BootTime;
 use crate::model::change::TenantKey;
@@ -102,7 +102,7 @@ impl Journal {
             .iter()
             .filter(|request| request.kind == CallKind::Update || request.change.edits.added().is_some());
         let incidents = needing.flat_map(|request| [Some(request.change.incident), request.merged]).flatten();
-        let facts = gather::facts(&tx, key.scope, incidents)?;
+        let facts = gather::facts(&tx, key.scope, &api_of(&tx, rules.run)?, incidents)?;
         let decision = decide(rules, facts, ledger, batch, now, grant);
         let receipts = Writer { tx: &tx, key, run: rules.run, now }.write(batch, decision, ledger)?;
         tx.commit()?;

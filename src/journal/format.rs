@@ -12,17 +12,17 @@ use super::error::JournalError;
 use super::sql::DbError;
 
 /// The format that this program writes.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 /// The oldest format that it can read. Format 1 was never released.
 const OLDEST: i64 = 2;
 /// Marks the file as ours (`btri`).
 const APPLICATION: i64 = 0x6274_7269;
 
 /// The upgrades from [`OLDEST`] to [`FORMAT`], one per format.
-const STEPS: [&str; 2] = [include_str!("format-3.sql"), include_str!("format-4.sql")];
+const STEPS: [&str; 3] = [include_str!("format-3.sql"), include_str!("format-4.sql"), include_str!("format-5.sql")];
 
 /// The whole schema of each earlier format, from [`OLDEST`] on.
-const EARLIER: [&str; 2] = [include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const EARLIER: [&str; 3] = [include_str!("schema-2.sql"), include_str!("schema-3.sql"), include_str!("schema-4.sql")];
 
 /// What a database file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

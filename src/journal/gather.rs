@@ -7,11 +7,11 @@ use super::columns::{StoredChange, stored_change};
 use super::decide::{AttemptKind, Facts, PriorUpdate, part_of};
 use super::row::PendingRow;
 use super::run::RunHandle;
-use super::sql::{DbError, boot, id_list, scope_of, wall};
+use super::sql::{DbError, api_of, boot, id_list, scope_of, wall};
 use crate::model::change::IncidentId;
 use crate::model::step::Part;
 
-/// The updates of incidents, and the reads in flight that belong to no row.
+/// The updates of incidents by one API, and the reads in flight that belong to no row.
 pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
     SELECT a.incident, a.process, a.id, a.kind = 0, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended,
            a.ended_wall, a.applied, a.verdict, rows.body, rows.appends, rows.asked, a.kind, a.step
@@ -19,18 +19,19 @@ pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
     CROSS JOIN attempts AS a ON a.scope = ?1 AND a.incident = wanted.value
     LEFT JOIN rows ON rows.run = a.run AND rows.row = a.row
     LEFT JOIN runs ON runs.id = a.run
-    WHERE a.kind > 0 AND rows.row IS NOT NULL AND runs.id IS NOT NULL OR a.kind = 0 AND a.ended IS NULL";
+    WHERE a.kind > 0 AND rows.row IS NOT NULL AND runs.api = ?3 OR a.kind = 0 AND a.ended IS NULL";
 
-/// The facts about these incidents from the attempts of a tenant key.
+/// The facts about these incidents from the attempts of a tenant key at an API.
 pub(super) fn facts(
     db: &Connection,
     scope: i64,
+    api: &str,
     incidents: impl IntoIterator<Item = IncidentId>,
 ) -> Result<Facts, rusqlite::Error> {
     let mut facts = Facts::default();
     let Some(wanted) = id_list(incidents) else { return Ok(facts) };
     let mut statement = db.prepare_cached(ATTEMPTS_OF_INCIDENTS)?;
-    let mut attempts = statement.query(params![scope, wanted])?;
+    let mut attempts = statement.query(params![scope, wanted, api])?;
     while let Some(row) = attempts.next()? {
         let Some(incident) = IncidentId::new(row.get(0)?) else { continue };
         let attempt = AttemptId { session: row.get(1)?, number: row.get(2)? };
@@ -76,5 +77,5 @@ fn update(row: &Row<'_>, incident: IncidentId, attempt: AttemptId) -> Result<Pri
 /// The same for the rows of a run.
 pub(super) fn facts_of_rows(db: &Connection, run: &RunHandle, rows: &[&PendingRow]) -> Result<Facts, DbError> {
     let incidents = rows.iter().flat_map(|row| [Some(row.change.incident), row.merged]).flatten();
-    Ok(facts(db, scope_of(db, run)?, incidents)?)
+    Ok(facts(db, scope_of(db, run)?, &api_of(db, run.id)?, incidents)?)
 }

@@ -73,7 +73,7 @@ impl ReadOnlyJournal {
     ) -> Result<Vec<WillSend>, JournalError> {
         let now = self.clock.now();
         let incidents = changes.iter().map(|change| change.incident);
-        let mut facts = self.read(|db| Ok(gather::facts(db, self.scope, incidents)?))?;
+        let mut facts = self.read(|db| Ok(gather::facts(db, self.scope, contract.api_path(), incidents)?))?;
         if self.is_old_boot {
             for update in facts.updates.values_mut().flatten() {
                 update.ended = update.ended.map(|_| now.boot_at(update.ended_wall));

@@ -11,6 +11,7 @@ use super::opened::Journal;
 use super::run::{PrunedRun, RunHandle, RunKey, RunMetadata, RunState};
 use super::sql::{DbError, run_id, wall};
 use crate::clock::micros;
+use crate::contract::Contract;
 use crate::model::change::TenantKey;
 
 pub(super) const UNFINISHED_SAME: &str = "
@@ -62,13 +63,15 @@ impl Journal {
         let process = self.process;
         let created = self.clock.now().wall.as_microsecond();
         let dir = self.dir.path().to_owned();
+        let api = Contract::from_toml(&facts.contract).map(|contract| contract.api_path().to_owned());
+        let api = api.map_err(|why| self.dir.damaged(format!("the run's contract: {why}")))?;
         self.write(|tx| {
             let scope = scope_id(tx, scope)?;
             let name = new_name(tx, rng)?;
             tx.execute(
-                "INSERT INTO runs (name, state, process, scope, contract, facts, created_wall)
-                 VALUES (?1, 'loading', ?2, ?3, ?4, ?5, ?6)",
-                params![name, process, scope, contract, facts_text(facts), created],
+                "INSERT INTO runs (name, state, process, scope, contract, facts, created_wall, api)
+                 VALUES (?1, 'loading', ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![name, process, scope, contract, facts_text(facts), created, api],
             )?;
             let id = tx.last_insert_rowid();
             let hold = RunLock::take(&dir, &name)?;

@@ -29,7 +29,9 @@ CREATE TABLE runs (
     plan TEXT,                            -- the checksum of the plan that it applies
     facts TEXT NOT NULL,                  -- JSON: what is needed to show it, to go on, and to make its results again
     created_wall INTEGER NOT NULL,
-    finished_wall INTEGER
+    finished_wall INTEGER,
+    -- The path by which its API updates an incident: updates of another API are not the same change.
+    api TEXT NOT NULL DEFAULT '/api/incidents/{id}'
 ) STRICT;
 
 CREATE INDEX runs_same ON runs (scope, digest);

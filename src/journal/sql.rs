@@ -76,6 +76,12 @@ pub(super) fn scope_of(db: &Connection, run: &RunHandle) -> Result<i64, rusqlite
     db.prepare_cached("SELECT scope FROM runs WHERE id = ?1")?.query_row([run.id], |row| row.get(0))
 }
 
+/// The API of a run, by its number; empty for no run.
+pub(super) fn api_of(db: &Connection, run: i64) -> Result<String, rusqlite::Error> {
+    let api = db.prepare_cached("SELECT api FROM runs WHERE id = ?1")?.query_row([run], |row| row.get(0)).optional()?;
+    Ok(api.unwrap_or_default())
+}
+
 /// No more bytes of rows than this, and one more row, are read at once.
 const PAGE_BYTES: usize = 1024 * 1024;
 

@@ -173,7 +173,7 @@ impl Stage {
             input: String::new(),
             shape: InputShape::Jsonl { bom: false },
             origin: String::new(),
-            contract: String::new(),
+            contract: load("defender-classic").expect("is built in").to_toml(),
             results: String::new(),
             options: Vec::new(),
             typed: Settings::default(),

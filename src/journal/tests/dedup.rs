@@ -56,6 +56,30 @@ async fn unapplied_change_is_sent() {
     place.process(&[comment(1)]).start(1);
 }
 
+/// What one API has applied says nothing about another: it stores other values. The quota is one.
+#[tokio::test(start_paused = true)]
+async fn change_applied_by_other_api_is_sent() {
+    let place = Place::new();
+    let graph = crate::contract::load("graph").expect("built in");
+    let contract = |name: &str| crate::contract::load(name).expect("built in");
+    place.process(&[comment(1)]).make(1, Some(true));
+    let will_send = |contract: &crate::contract::Contract| {
+        let dry =
+            ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect("opens").expect("is there");
+        dry.add_prior_runs(&[&comment(1)], contract, HOUR, &mut PriorRuns::default()).expect("reads")[0]
+    };
+    assert_eq!(will_send(&contract("defender-classic")), WillSend::Nothing);
+    assert_eq!(will_send(&contract("defender")), WillSend::Nothing);
+    assert_eq!(will_send(&graph), WillSend::All);
+    let mut classic = Process::under(&contract("defender-classic"), place.open(), &[comment(1)], REMEMBERED);
+    assert_eq!(applied(&classic.offer(1)), Some((false, false)));
+    let mut other = Process::under(&graph, place.open(), &[comment(1)], REMEMBERED);
+    other.make(1, Some(true));
+    assert_eq!(other.spent().0.ended.len(), 2, "both count against the quota");
+    let mut again = Process::under(&graph, place.open(), &[comment(1)], REMEMBERED);
+    assert_eq!(applied(&again.offer(1)).map(|(own_run, _)| own_run), Some(false));
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_change_or_incident_is_no_duplicate() {
     let place = Place::new();

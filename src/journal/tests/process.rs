@@ -86,8 +86,13 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn with(mut journal: Journal, changes: &[Change], remember: Duration) -> Process {
-        let run = loaded(&mut journal, changes);
+    pub(super) fn with(journal: Journal, changes: &[Change], remember: Duration) -> Process {
+        Process::under(&contract(), journal, changes, remember)
+    }
+
+    /// The same with a run under this contract.
+    pub(super) fn under(contract: &Contract, mut journal: Journal, changes: &[Change], remember: Duration) -> Process {
+        let run = loaded_under(contract, &mut journal, changes);
         // No other run is the same, whatever it changes.
         let same = RunKey::Changes { digest: run.name.clone().into_bytes(), within: HOUR };
         journal.publish(&run, &facts(), &same).expect("is ready");
@@ -213,7 +218,7 @@ pub(super) fn facts() -> RunMetadata {
         input: "close.csv".to_owned(),
         shape: InputShape::Jsonl { bom: false },
         origin: String::new(),
-        contract: String::new(),
+        contract: contract().to_toml(),
         results: String::new(),
         options: Vec::new(),
         typed: Settings::default(),
@@ -232,7 +237,12 @@ pub(super) fn scope() -> TenantKey {
 }
 
 pub(super) fn loaded(journal: &mut Journal, changes: &[Change]) -> RunHandle {
-    let run = journal.create_run(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    loaded_under(&contract(), journal, changes)
+}
+
+fn loaded_under(contract: &Contract, journal: &mut Journal, changes: &[Change]) -> RunHandle {
+    let facts = RunMetadata { contract: contract.to_toml(), ..facts() };
+    let run = journal.create_run(&scope(), "test", &facts, &mut fastrand::Rng::new()).expect("begins");
     let rows: Vec<LoadRow> = (1..).zip(changes).map(|(row, change)| load_row(row, change)).collect();
     journal.load(&run, &rows).expect("loads");
     run

@@ -34,12 +34,12 @@ async fn files_are_private_to_the_user() {
 #[tokio::test(start_paused = true)]
 async fn newer_format_is_refused_and_untouched() {
     let place = Place::new();
-    place.open().db.pragma_update(None, "user_version", 5).expect("writes");
+    place.open().db.pragma_update(None, "user_version", 6).expect("writes");
     let before = fs::read(place.database()).expect("reads");
     let error = place.try_open().expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 5, known: 4, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 6, known: 5, .. }), "{error}");
     let error = ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 5, known: 4, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 6, known: 5, .. }), "{error}");
     assert!(fs::read(place.database()).expect("reads") == before, "the file is unchanged");
 }
 
@@ -219,7 +219,8 @@ async fn only_abandoned_lock_files_are_removed() {
 }
 
 /// The schemas of earlier formats, each with its number.
-const EARLIER: [(i64, &str); 2] = [(2, include_str!("../schema-2.sql")), (3, include_str!("../schema-3.sql"))];
+const EARLIER: [(i64, &str); 3] =
+    [(2, include_str!("../schema-2.sql")), (3, include_str!("../schema-3.sql")), (4, include_str!("../schema-4.sql"))];
 
 /// A journal as an earlier revision leaves it.
 fn journal_of_format(place: &Place, (format, schema): (i64, &str)) {
@@ -229,8 +230,7 @@ fn journal_of_format(place: &Place, (format, schema): (i64, &str)) {
     let db = Connection::open(place.database()).expect("opens");
     db.execute_batch(schema).expect("its schema");
     db.pragma_update(None, "user_version", format).expect("its number");
-    db.execute_batch(
-        r#"PRAGMA journal_mode = wal; PRAGMA application_id = 0x62747269;
+    let content = r#"PRAGMA journal_mode = wal; PRAGMA application_id = 0x62747269;
         INSERT INTO machine VALUES ('first');
         INSERT INTO processes (started_wall) VALUES (1795514400000000);
         INSERT INTO scopes (name) VALUES ('tenant:t');
@@ -242,9 +242,11 @@ fn journal_of_format(place: &Place, (format, schema): (i64, &str)) {
             (1, 1, 2, '1', 1, '{"status":"Resolved","comment":"tuned"}', 1, x'', 'updated', 1795514401000000);
         INSERT INTO attempts (scope, run, row, incident, updates, process, started, started_wall, ended, ended_wall,
             verdict, made) VALUES (1, 1, 1, 1, 1, 1, 900000000, 1795514300000000, 901000000, 1795514301000000, 'updated', 1);
-        "#,
-    )
-    .expect("its content");
+        "#;
+    // Format 4 renamed two columns.
+    let content =
+        if format < 4 { content.to_owned() } else { content.replace("updates", "kind").replace("made", "applied") };
+    db.execute_batch(&content).expect("its content");
 }
 
 #[tokio::test(start_paused = true)]
