@@ -36,12 +36,12 @@ fn assert_spellings(contract: &Contract, property: &Property) {
     let PropertyKind::Choice(choices) = &property.kind else { return };
     let mut expected = Vec::new();
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(["incidentId", &property.name]).expect("memory");
+    writer.write_record(["incidentId", property.column()]).expect("memory");
     for choice in choices {
         for spelling in choice.aliases.iter().chain([&choice.value]).filter(|spelling| !spelling.contains('\0')) {
             for typed in [spelling.clone(), spelling.to_ascii_uppercase()] {
                 writer.write_record(["7", &typed]).expect("memory");
-                expected.push(serde_json::json!({ &property.name: choice.value }).to_string());
+                expected.push(serde_json::json!({ property.member(): choice.value }).to_string());
             }
         }
     }

@@ -164,7 +164,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             input: "close.csv".to_owned(),
             shape: InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] },
             origin: CONTRACT.origin.clone(),
-            contract: "defender".to_owned(),
+            contract: bulk_triage::contract::load("defender").expect("is built in").to_toml(),
             results: "close.results.csv".to_owned(),
             options: Vec::new(),
             typed: Settings::default(),

@@ -41,7 +41,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
 
-    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file
+    /// Contract (rules and quota of an API version): defender-classic, defender, graph, or a TOML file
     #[arg(long, value_name = "NAME or FILE", default_value = contract::BUILT_IN[0], value_hint = ValueHint::FilePath)]
     pub(super) contract: String,
 

@@ -249,7 +249,7 @@ fn flipped_journal_bytes_cause_no_crash() {
 
 #[test]
 fn journal_of_another_format_is_untouched() {
-    for (format, said) in [(5_u32, "use a newer bulk-triage"), (1, "which was never released")] {
+    for (format, said) in [(6_u32, "use a newer bulk-triage"), (1, "which was never released")] {
         let program = with_a_journal();
         let place = 60; // `user_version` in the header of the file format
         let file = OpenOptions::new().write(true).open(journal(&program)).expect("a journal");

@@ -68,17 +68,18 @@ impl TokenCommand {
 
     async fn token(&self) -> Result<Token, TokenError> {
         let mut child = Group(self.start()?);
-        let started = self.clock.now().boot;
+        let started = self.clock.now();
         let ended = tokio::select! {
             ended = self.end_of(&mut child.0) => ended?,
-            () = self.clock.sleep_until(started + LIMIT) => {
+            () = self.clock.sleep_until(started.boot + LIMIT) => {
                 return Err(self.refused(format!("it ran for more than {} s", LIMIT.as_secs()), None).into());
             }
         };
         if !ended.status.success() {
             return Err(self.failed(ended.status, &ended.last_line).into());
         }
-        let found = fresh_token(ended.output.expose_secret(), self.clock.now());
+        // What it prints was true when it was started, or later.
+        let found = fresh_token(ended.output.expose_secret(), started);
         found.map_err(|why| self.refused(format!("its output {why}"), None).into())
     }
 

@@ -88,8 +88,9 @@ impl Entra {
         } else {
             request.secret_field("client_secret", &evidence.text)
         };
-        let reply = self.http.send(request).await.map_err(|error| error.into_sign_in(&self.name()))?;
+        // The lifetime counts from when the response was written: not before this.
         let now = self.clock.now();
+        let reply = self.http.send(request).await.map_err(|error| error.into_sign_in(&self.name()))?;
         if reply.status == 200 && reply.incomplete.is_none() {
             let found = issued_token(&reply, now);
             return found.map_err(|why| SignInError::refused(self.name(), format!("its response {why}")).into());

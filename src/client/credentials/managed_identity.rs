@@ -84,13 +84,15 @@ impl ManagedIdentity {
     }
 
     async fn token(&self) -> Result<Token, TokenError> {
+        // The lifetime counts from when the response was written: not before this.
+        let now = self.clock.now();
         let mut reply = self.send(self.request()).await?;
         if let (Platform::Arc { keys }, 401) = (&self.platform, reply.status) {
             let key = self.key(keys, &reply).await?;
             reply = self.send(self.request().secret_header("authorization", "Basic ", &key)).await?;
         }
         if reply.status == 200 && reply.incomplete.is_none() {
-            let found = issued_token(&reply, self.clock.now());
+            let found = issued_token(&reply, now);
             return found.map_err(|why| self.refused(format!("its response {why}"), None).into());
         }
         Err(self.refusal(&reply).into())

@@ -9,7 +9,7 @@ use crate::client::transport::Reply;
 use crate::clock::Now;
 use crate::text::printable;
 
-/// The token in a text that was written at `now`.
+/// The token in a text that was not written before `now`.
 pub(super) fn fresh_token(text: &[u8], now: Now) -> Result<Token, TokenTextError> {
     let (token, lifetime) = token_with_lifetime(text)?;
     let after = |time: Duration| now.wall.checked_add(time).ok();
