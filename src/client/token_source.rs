@@ -49,6 +49,50 @@ pub enum Supply {
     },
 }
 
+/// How long a store is checked for a new token while no request starts: `az … >token` empties the file first.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a store is checked for a new token.
+const STORE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often an issuer is asked for a new token while the one in use is still valid.
+const ISSUER_INTERVAL: Duration = Duration::from_secs(10);
+/// The pauses of an issuer that can't serve a token for the moment: they double.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Supply {
+    /// How long to ask again while no request starts.
+    pub(super) fn patience(self) -> Duration {
+        match self {
+            Supply::Store => STORE_PATIENCE,
+            Supply::Issuer { patience } => patience,
+        }
+    }
+
+    /// The pause before it is asked for the second time.
+    pub(super) fn first_pause(self) -> Duration {
+        match self {
+            Supply::Store => STORE_INTERVAL,
+            Supply::Issuer { .. } => FIRST_PAUSE,
+        }
+    }
+
+    /// The pause after one of this length.
+    pub(super) fn next_pause(self, pause: Duration) -> Duration {
+        match self {
+            Supply::Store => pause,
+            Supply::Issuer { .. } => (pause * 2).min(LONGEST_PAUSE),
+        }
+    }
+
+    /// How often to ask while the token in use is still valid.
+    pub(super) fn interval(self) -> Duration {
+        match self {
+            Supply::Store => STORE_INTERVAL,
+            Supply::Issuer { .. } => ISSUER_INTERVAL,
+        }
+    }
+}
+
 /// A token, with what its source says about its lifetime; its claims may say more.
 #[derive(Clone, Debug)]
 pub struct Token {
@@ -135,6 +179,14 @@ impl TokenError {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, TokenError::Text { why: TokenTextError::Empty, .. })
+    }
+
+    /// The pause before the source is asked again: at least what its server asked for.
+    pub(super) fn pause(&self, pause: Duration) -> Duration {
+        match self {
+            TokenError::SignIn(SignInError::Unavailable { retry_after: Some(after), .. }) => pause.max(*after),
+            _ => pause,
+        }
     }
 
     /// Whether a server can't serve it for the moment.

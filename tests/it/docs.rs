@@ -235,8 +235,11 @@ fn every_threat_names_its_test() {
 
 /// The files that may hold a module.
 fn files_of(module: &str) -> Vec<PathBuf> {
-    let inside = module.trim_end_matches("::tests").replace("::", "/");
-    let files = ["tests/it", "src"].map(|root| [format!("{root}/{inside}.rs"), format!("{root}/{inside}/mod.rs")]);
+    // Tests are in the file that they test, or in one of their own.
+    let places = [module.trim_end_matches("::tests"), module].map(|module| module.replace("::", "/"));
+    let files = ["tests/it", "src"].map(|root| {
+        places.iter().flat_map(move |place| [format!("{root}/{place}.rs"), format!("{root}/{place}/mod.rs")])
+    });
     files.into_iter().flatten().map(|file| root().join(file)).collect()
 }
 
