@@ -76,25 +76,41 @@ impl Credential {
         }))
     }
 
-    /// The tenant that it signs in to, if it is named by its id.
-    pub(super) fn tenant_id(&self) -> Option<String> {
-        let is_requested = matches!(&self.choice, Choice::Kind(kind, _) if kind.is_application());
-        let variable = self.azure.tenant.as_ref().filter(|_| is_requested);
-        self.sign_in.tenant.as_ref().or(variable).filter(|tenant| is_tenant_id(tenant)).cloned()
+    /// Its kind; `None` for a token that was given.
+    fn kind(&self) -> Option<AuthKind> {
+        match &self.choice {
+            Choice::Token => None,
+            Choice::Kind(kind, _) => Some(*kind),
+        }
     }
 
-    /// The application that signs in, if it is one.
-    pub(super) fn client_id(&self) -> Option<String> {
-        let is_application = matches!(&self.choice, Choice::Kind(kind, _) if kind.is_application());
-        self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref()).filter(|_| is_application).cloned()
+    fn is_application(&self) -> bool {
+        self.kind().is_some_and(AuthKind::is_application)
+    }
+
+    /// `--tenant`, else `AZURE_TENANT_ID`, which only an application reads.
+    fn tenant(&self) -> Option<&String> {
+        self.sign_in.tenant.as_ref().or(self.azure.tenant.as_ref().filter(|_| self.is_application()))
+    }
+
+    /// `--client-id`, else `AZURE_CLIENT_ID`.
+    fn client_id(&self) -> Option<&String> {
+        self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref())
+    }
+
+    /// The tenant that it signs in to, if it is named by its id.
+    pub(super) fn tenant_id(&self) -> Option<String> {
+        self.tenant().filter(|tenant| is_tenant_id(tenant)).cloned()
+    }
+
+    /// The client ID of the application that signs in, if it is one.
+    pub(super) fn application_id(&self) -> Option<String> {
+        self.client_id().filter(|_| self.is_application()).cloned()
     }
 
     /// How it is shown before the prompt: its kind, and where it signs in unless that is one of Microsoft's hosts.
     pub(super) fn shown(&self) -> Option<String> {
-        let Choice::Kind(kind, _) = &self.choice else { return None };
-        if matches!(kind, AuthKind::TokenFile) {
-            return None;
-        }
+        let kind = self.kind().filter(|kind| *kind != AuthKind::TokenFile)?;
         let host = kind.is_application().then(|| self.host().ok()).flatten().filter(|host| !host.is_microsofts());
         Some(host.map_or_else(|| kind.to_string(), |host| format!("{kind} at {}", host.origin())))
     }
@@ -115,12 +131,8 @@ impl Credential {
     /// # Errors
     /// If it is incomplete or refused.
     pub(super) fn open(&self, contract: &Contract, may_request: bool) -> Result<Option<TokenCache>, Error> {
-        let kind = match &self.choice {
-            Choice::Token => {
-                let given = self.token.as_ref().map(TokenCache::given);
-                return Ok(given.transpose()?);
-            }
-            Choice::Kind(kind, _) => *kind,
+        let Some(kind) = self.kind() else {
+            return Ok(self.token.as_ref().map(TokenCache::given).transpose()?);
         };
         if kind != AuthKind::TokenFile && !may_request {
             return Ok(None);
@@ -164,17 +176,15 @@ impl Credential {
     }
 
     fn application(&self, kind: AuthKind, resource: &str, clock: &Clock) -> Result<Entra, Error> {
-        let tenant = self.sign_in.tenant.as_ref().or(self.azure.tenant.as_ref());
-        let tenant = tenant.ok_or_else(|| self.incomplete(kind, "a tenant (--tenant or AZURE_TENANT_ID)"))?;
+        let tenant = self.tenant().ok_or_else(|| self.incomplete(kind, "a tenant (--tenant or AZURE_TENANT_ID)"))?;
         if !is_tenant(tenant) {
             return Err(Error::Usage {
                 message: format!("a token can't be requested for the tenant `{}`", printable(tenant)),
                 hint: Some("use its ID (a GUID) or one of its domains".to_owned()),
             });
         }
-        let client_id = self.sign_in.client_id.as_ref().or(self.azure.client_id.as_ref());
-        let client_id =
-            client_id.ok_or_else(|| self.incomplete(kind, "a client ID (--client-id or AZURE_CLIENT_ID)"))?;
+        let needed = "a client ID (--client-id or AZURE_CLIENT_ID)";
+        let client_id = self.client_id().ok_or_else(|| self.incomplete(kind, needed))?;
         expect_client_id(client_id)?;
         let host = self.host()?;
         let proof = self.proof(kind)?;
@@ -254,7 +264,7 @@ impl Credential {
             }
         };
         let endpoint = IdentityEndpoint::of_machine(&url).map_err(|why| wrong_endpoint(variable, &why))?;
-        let client_id = self.sign_in.client_id.as_ref().or(azure.client_id.as_ref()).cloned();
+        let client_id = self.client_id().cloned();
         client_id.as_deref().map_or(Ok(()), expect_client_id)?;
         let resource = resource.to_owned();
         Ok(ManagedIdentity::new(platform, endpoint, resource, client_id, self.patience, clock.clone())?)
@@ -281,11 +291,7 @@ impl Credential {
 
     /// The other kinds that are set.
     fn others(&self) -> Vec<String> {
-        let chosen = match &self.choice {
-            Choice::Token => None,
-            Choice::Kind(kind, _) => Some(*kind),
-        };
-        let set = AuthKind::value_variants().iter().filter(|kind| Some(**kind) != chosen);
+        let set = AuthKind::value_variants().iter().filter(|kind| Some(**kind) != self.kind());
         set.filter(|kind| kind.setter(&self.sign_in, &self.azure).is_some()).map(ToString::to_string).collect()
     }
 }
@@ -343,8 +349,7 @@ const AUTOMATIC: [AuthKind; 4] =
     [AuthKind::WorkloadIdentity, AuthKind::GithubOidc, AuthKind::ClientCertificate, AuthKind::ClientSecret];
 
 fn choose(sign_in: &SignInArgs, env: &Environment, settings: &Settings) -> Result<Option<Choice>, Error> {
-    let origin_of =
-        |option: &str| settings.iter().filter(|one| one.name == option).last().map(|one| one.origin.clone());
+    let origin_of = |option: &str| settings.origin(option).cloned();
     let is_typed = |option: &str| origin_of(option) == Some(Origin::Flag);
     let named = [(AuthKind::TokenFile, "--token-file"), (AuthKind::TokenCommand, "--token-command")];
     let set: Vec<_> = named.into_iter().filter(|(kind, _)| kind.setter(sign_in, &env.azure).is_some()).collect();

@@ -347,7 +347,7 @@ impl Target {
         let scope = self.scope.as_ref().filter(|scope| !scope.is_origin());
         let credential = self.credential.as_ref().filter(|_| self.tokens.is_some());
         // An opaque token doesn't say whose it is.
-        let application = credential.and_then(Credential::client_id);
+        let application = credential.and_then(Credential::application_id);
         preview::TargetLabel {
             origin: self.origin().to_string(),
             scope: scope.map(TenantKey::described),

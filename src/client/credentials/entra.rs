@@ -91,11 +91,8 @@ impl Entra {
         // The lifetime counts from when the response was written: not before this.
         let now = self.clock.now();
         let reply = self.http.send(request).await.map_err(|error| error.into_sign_in(&self.name()))?;
-        if reply.status == 200 && reply.incomplete.is_none() {
-            let found = issued_token(&reply, now);
-            return found.map_err(|why| SignInError::refused(self.name(), format!("its response {why}")).into());
-        }
-        Err(self.refusal(&reply, &evidence, now).into())
+        let issued = issued_token(&self.name(), &reply, now);
+        Ok(issued.unwrap_or_else(|| Err(self.refusal(&reply, &evidence, now)))?)
     }
 
     async fn evidence(&self, audience: &str) -> Result<Evidence, TokenError> {

@@ -91,11 +91,8 @@ impl ManagedIdentity {
             let key = self.key(keys, &reply).await?;
             reply = self.send(self.request().secret_header("authorization", "Basic ", &key)).await?;
         }
-        if reply.status == 200 && reply.incomplete.is_none() {
-            let found = issued_token(&reply, now);
-            return found.map_err(|why| self.refused(format!("its response {why}"), None).into());
-        }
-        Err(self.refusal(&reply).into())
+        let issued = issued_token(&self.name(), &reply, now);
+        Ok(issued.unwrap_or_else(|| Err(self.refusal(&reply)))?)
     }
 
     async fn send(&self, request: SignInRequest) -> Result<Reply, SignInError> {
@@ -132,13 +129,12 @@ impl ManagedIdentity {
     }
 
     fn refusal(&self, reply: &Reply) -> SignInError {
-        // A new machine has its identity a moment later (404), and one that is moved can't be asked for a while (410).
-        let is_moving = matches!(self.platform, Platform::VirtualMachine) && matches!(reply.status, 404 | 410);
         if let Some(unavailable) = unavailable(&self.name(), reply) {
             return unavailable;
         }
         let message = status_text(reply);
-        if is_moving {
+        // A new machine has its identity a moment later (404), and one that is moved can't be asked for a while (410).
+        if matches!(self.platform, Platform::VirtualMachine) && matches!(reply.status, 404 | 410) {
             return SignInError::Unavailable { from: self.name(), message, retry_after: None };
         }
         let hint = match (reply.status, &self.client_id) {

@@ -17,11 +17,18 @@ pub(super) fn fresh_token(text: &[u8], now: Now) -> Result<Token, TokenTextError
     Ok(Token { text: token, expires, refresh: lifetime.refresh_in.and_then(after) })
 }
 
-/// The token in a response of an endpoint. Unlike a program or a file, it never has a token without JSON around it: such a
-/// text is what a proxy says.
-pub(super) fn issued_token(reply: &Reply, now: Now) -> Result<Token, TokenTextError> {
+/// The token in the response of `from` to a request that was sent at `now`; `None` if the response gives none. Unlike a
+/// program or a file, an endpoint never has a token without JSON around it: such a text is what a proxy says.
+///
+/// # Errors
+/// If the response says that it gives one, and has none.
+pub(super) fn issued_token(from: &str, reply: &Reply, now: Now) -> Option<Result<Token, SignInError>> {
+    if reply.status != 200 || reply.incomplete.is_some() {
+        return None;
+    }
     let text = reply.body.trim_ascii_start();
-    if text.starts_with(b"{") { fresh_token(text, now) } else { Err(TokenTextError::NotJson) }
+    let found = if text.starts_with(b"{") { fresh_token(text, now) } else { Err(TokenTextError::NotJson) };
+    Some(found.map_err(|why| SignInError::refused(from, format!("its response {why}"))))
 }
 
 /// If a server answered that it can't serve a token for the moment.
