@@ -58,7 +58,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// A row of the run, with its change, or why it has none.
+/// A row of the run, with its change or the reason why it has no change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedRow {
     /// The row's number, counted from 1.

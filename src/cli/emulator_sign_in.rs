@@ -1,6 +1,6 @@
 //! The sign-in options of `emulator`.
 //!
-//! Promise: no secret is an argument; the log has none.
+//! Promise: no secret is passed as an argument or written to the log.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

@@ -60,7 +60,7 @@ impl FilterArgs {
     /// What the API filters by.
     ///
     /// # Errors
-    /// If a status or a time is none, or the API can't filter by no owner.
+    /// If a status or a time can't be read, or the API has no filter for incidents without an owner.
     pub(super) fn on_server(&self, contract: &Contract, now: Timestamp) -> Result<ServerFilter, Error> {
         if self.unassigned && contract.api.list.filters.unassigned.is_none() {
             return Err(Error::Usage {

@@ -35,7 +35,7 @@ pub(super) fn expect_quota(project: &Layer, own: &Layer) -> Result<(), Error> {
 /// The contract of this name or file, which the settings name. `is_of_project`: the project file does.
 ///
 /// # Errors
-/// If there is none; if a project file names one that changes more than what rows mean.
+/// If there is no such contract, or a project file names one that changes more than what rows mean.
 pub(crate) fn load_contract(name: &str, settings: &Settings, is_of_project: bool) -> Result<Contract, Error> {
     let contract = load(name).map_err(|error| blame(settings, "--contract", error.into()))?;
     if is_of_project {

@@ -81,7 +81,7 @@ pub(crate) fn blame(settings: &Settings, option: &str, error: Error) -> Error {
     }
 }
 
-/// The values of all arguments but `--log-file`, whoever gave them.
+/// The values of all arguments except `--log-file`, wherever they come from.
 pub(crate) fn values(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut values = Vec::new();
     let mut next = Some(matches);

@@ -15,7 +15,7 @@ use crate::model::setting::{Origin, Settings, opposite};
 pub(crate) struct Row {
     /// Its name, as in a file: `quota`.
     pub(crate) name: String,
-    /// Its value; `None` if it has none.
+    /// Its value, if it has one.
     pub(crate) value: Option<String>,
     /// Where that comes from.
     pub(crate) origin: Origin,
