@@ -1,12 +1,10 @@
 //! The query of a list: `$top`, `$skip` and a `$filter` of comparisons joined by `and`, on the four properties that the
 //! API accepts.
 
-use std::cmp::Ordering;
-
-use jiff::Timestamp;
 use serde_json::Value;
 use url::form_urlencoded;
 
+use super::comparison::{Comparison, Operand};
 use super::response::Refusal;
 
 /// The largest page.
@@ -18,20 +16,6 @@ pub(super) struct Query {
     pub(super) top: usize,
     pub(super) skip: usize,
     filter: Vec<Comparison>,
-}
-
-#[derive(Debug, PartialEq)]
-struct Comparison {
-    property: String,
-    /// The orderings of value and operand that satisfy it.
-    satisfied_by: &'static [Ordering],
-    operand: Operand,
-}
-
-#[derive(Debug, PartialEq)]
-enum Operand {
-    Text(Option<String>),
-    Time(Timestamp),
 }
 
 impl Query {
@@ -69,33 +53,14 @@ impl Query {
 
     /// Whether the filter matches this incident.
     pub(super) fn matches(&self, incident: &Value) -> bool {
-        self.filter.iter().all(|comparison| {
-            let value = incident.get(&comparison.property).and_then(Value::as_str);
-            let order = match &comparison.operand {
-                Operand::Text(text) => Some(value.cmp(&text.as_deref())),
-                Operand::Time(time) => {
-                    value.and_then(|value| value.parse::<Timestamp>().ok()).map(|value| value.cmp(time))
-                }
-            };
-            order.is_some_and(|order| comparison.satisfied_by.contains(&order))
-        })
+        self.filter.iter().all(|comparison| comparison.matches(incident))
     }
 }
 
 /// `status eq 'Active'`, `lastUpdateTime ge 2026-11-24T10:00:00Z`.
 fn comparison(text: &str) -> Option<Comparison> {
-    use Ordering::{Equal, Greater, Less};
     let (property, rest) = text.split_once(' ')?;
     let (operator, operand) = rest.trim().split_once(' ')?;
-    let satisfied_by: &[Ordering] = match operator {
-        "eq" => &[Equal],
-        "ne" => &[Less, Greater],
-        "gt" => &[Greater],
-        "ge" => &[Greater, Equal],
-        "lt" => &[Less],
-        "le" => &[Less, Equal],
-        _ => return None,
-    };
     let operand = operand.trim();
     let operand = match property {
         "lastUpdateTime" | "createdTime" => Operand::Time(operand.parse().ok()?),
@@ -108,7 +73,7 @@ fn comparison(text: &str) -> Option<Comparison> {
         }
         _ => return None,
     };
-    Some(Comparison { property: property.to_owned(), satisfied_by, operand })
+    Comparison::new(property, operator, operand)
 }
 
 /// Splits at separators outside single quotes.

@@ -4,7 +4,7 @@
 //!
 //! The path of a request: `server` reads it from the connection (`request`) and delays it by its latency. `service` then
 //! decides everything under one lock, at one moment: it counts the request (`windows`), picks a fault (`faults`, `trigger`), calls
-//! the `api` (with `access`, its `rules`, the `filter` of a list, and the `incidents`), creates the response (`response`,
+//! the `api` (with `access`, its `rules`, the `filter` of a list with its `comparison`s, and the `incidents`), creates the response (`response`,
 //! `throttle`), and writes a log line (`request_log`). `habits` is the undocumented behavior. After another delay, `server`
 //! sends the response, or what the fault leaves of it (`faulty_body`). Requests to the services that issue tokens go to
 //! `sign_in` instead. What Graph spells otherwise is in `graph`.
@@ -19,6 +19,7 @@
 
 mod access;
 mod api;
+mod comparison;
 mod faults;
 mod faulty_body;
 mod filter;

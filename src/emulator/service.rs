@@ -389,7 +389,7 @@ fn without(request: &Received, names: &[String]) -> Option<Received> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::emulator::SignIn;
     use crate::emulator::rules::tests::classic;
@@ -398,14 +398,14 @@ mod tests {
 
     const START: Now = Now { boot: BootTime(5_000_000), wall: Timestamp::UNIX_EPOCH };
 
-    fn service(faults: &[&str], change: impl FnOnce(&mut Settings)) -> Service {
+    pub(in crate::emulator) fn service(faults: &[&str], change: impl FnOnce(&mut Settings)) -> Service {
         let mut settings = Settings::new(classic());
         settings.faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
         change(&mut settings);
         Service::new(settings, START).expect("there is no log to open")
     }
 
-    fn request(call: Call, path: &str, body: &str) -> Received {
+    pub(in crate::emulator) fn request(call: Call, path: &str, body: &str) -> Received {
         Received {
             api: ApiKind::of_path(path).unwrap_or(ApiKind::Classic),
             call,
@@ -425,12 +425,12 @@ mod tests {
         request(Call::Update, &format!("/api/incidents/{id}"), r#"{"comment":"seen"}"#)
     }
 
-    fn at(millis: u64) -> Now {
+    pub(in crate::emulator) fn at(millis: u64) -> Now {
         let boot = START.boot + Duration::from_millis(millis);
         Now { boot, wall: START.wall_at(boot) }
     }
 
-    fn decide(service: &mut Service, request: &Received, millis: u64) -> Decision {
+    pub(in crate::emulator) fn decide(service: &mut Service, request: &Received, millis: u64) -> Decision {
         service.decide(request, at(millis)).expect("there is no log to fail")
     }
 

@@ -1,11 +1,9 @@
 //! The conditions of a `$filter`: comparisons joined by `and` and `or`, with parentheses.
 
-use std::cmp::Ordering;
-
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::values::{CLASSIFICATION, DETERMINATION, SEVERITY, STATUS};
+use crate::emulator::comparison::{Comparison, Operand};
 
 /// How deep parentheses may be nested.
 const DEEPEST: usize = 16;
@@ -15,18 +13,7 @@ const DEEPEST: usize = 16;
 pub(super) enum Condition {
     All(Vec<Condition>),
     Any(Vec<Condition>),
-    Comparison {
-        member: String,
-        /// The orderings of value and operand that satisfy it.
-        satisfied_by: &'static [Ordering],
-        operand: Operand,
-    },
-}
-
-#[derive(Debug, PartialEq)]
-pub(super) enum Operand {
-    Text(Option<String>),
-    Time(Timestamp),
+    Comparison(Comparison),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -50,16 +37,7 @@ impl Condition {
         match self {
             Condition::All(parts) => parts.iter().all(|part| part.matches(incident)),
             Condition::Any(parts) => parts.iter().any(|part| part.matches(incident)),
-            Condition::Comparison { member, satisfied_by, operand } => {
-                let value = incident.get(member).and_then(Value::as_str);
-                let order = match operand {
-                    Operand::Text(text) => Some(value.cmp(&text.as_deref())),
-                    Operand::Time(time) => {
-                        value.and_then(|value| value.parse::<Timestamp>().ok()).map(|value| value.cmp(time))
-                    }
-                };
-                order.is_some_and(|order| satisfied_by.contains(&order))
-            }
+            Condition::Comparison(comparison) => comparison.matches(incident),
         }
     }
 }
@@ -110,16 +88,6 @@ impl<'a> Parser<'a> {
 }
 
 fn comparison(member: &str, operator: &str, operand: Token<'_>) -> Option<Condition> {
-    use Ordering::{Equal, Greater, Less};
-    let satisfied_by: &[Ordering] = match operator {
-        "eq" => &[Equal],
-        "ne" => &[Less, Greater],
-        "gt" => &[Greater],
-        "ge" => &[Greater, Equal],
-        "lt" => &[Less],
-        "le" => &[Less, Equal],
-        _ => return None,
-    };
     let is_equality = ["eq", "ne"].contains(&operator);
     let enumeration = match member {
         "status" => Some(&STATUS),
@@ -135,7 +103,7 @@ fn comparison(member: &str, operator: &str, operand: Token<'_>) -> Option<Condit
         (_, Some(of), Token::Quoted(text)) if is_equality && of.has(&text) => Operand::Text(Some(text)),
         _ => return None,
     };
-    Some(Condition::Comparison { member: member.to_owned(), satisfied_by, operand })
+    Comparison::new(member, operator, operand).map(Condition::Comparison)
 }
 
 /// The tokens of a filter; `None` if a quotation does not end.

@@ -3,44 +3,18 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::clock::{BootTime, Now};
 use crate::emulator::request::{ApiKind, Call, Received};
 use crate::emulator::response::{ApiResponse, Delivery};
-use crate::emulator::rules::tests::classic;
 use crate::emulator::service::Service;
+use crate::emulator::service::tests::{at, decide, request, service};
 use crate::emulator::sign_in::SignInRequest;
-use crate::emulator::{Fault, Habits, Settings, SignIn, ThrottleForm};
+use crate::emulator::{Habits, SignIn, ThrottleForm};
 use crate::model::change::IncidentId;
 
-const START: Now = Now { boot: BootTime(5_000_000), wall: Timestamp::UNIX_EPOCH };
 const INCIDENTS: &str = "/v1.0/security/incidents";
-
-fn service(faults: &[&str], change: impl FnOnce(&mut Settings)) -> Service {
-    let mut settings = Settings::new(classic());
-    settings.faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
-    change(&mut settings);
-    Service::new(settings, START).expect("there is no log to open")
-}
-
-fn request(call: Call, path: &str, body: &str) -> Received {
-    Received {
-        api: ApiKind::of_path(path).expect("a path of an API"),
-        call,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        query: String::new(),
-        token: Some(SecretString::from("s3cret")),
-        host: Some("127.0.0.1:9".to_owned()),
-        client_request_id: None,
-        includes_unknown: false,
-        says_json: true,
-        body: Some(Bytes::copy_from_slice(body.as_bytes())),
-    }
-}
 
 fn read(id: u64) -> Received {
     request(Call::Read, &format!("{INCIDENTS}/{id}"), "")
@@ -60,8 +34,7 @@ fn list(query: &str) -> Received {
 }
 
 fn respond(service: &mut Service, request: &Received, millis: u64) -> ApiResponse {
-    let boot = START.boot + Duration::from_millis(millis);
-    service.decide(request, Now { boot, wall: START.wall_at(boot) }).expect("there is no log to fail").response
+    decide(service, request, millis).response
 }
 
 /// The status and the body of a response.
@@ -376,7 +349,7 @@ fn fault_responses_are_spelled_as_graph() {
     let busy = respond("503=8s", &read(7));
     assert_eq!((header(&busy, "retry-after"), busy.body.contains("ServiceUnavailable")), (Some("8"), true));
     for request in [list(""), read(7)] {
-        let decided = service(&["huge"], |_| ()).decide(&request, START).expect("there is no log to fail");
+        let decided = service(&["huge"], |_| ()).decide(&request, at(0)).expect("there is no log to fail");
         let Delivery::Endless(text) = decided.delivery else { panic!("{:?}", decided.delivery) };
         assert!(text.contains(r#""id":"1""#), "{text}");
     }
@@ -387,7 +360,7 @@ fn sign_in(service: &mut Service, resource: &str) -> SecretString {
     let path = format!("/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}");
     let request = http::Request::get(path).header("metadata", "true").body(()).expect("a request");
     let request = SignInRequest::new(&request.into_parts().0, &Bytes::new());
-    let decided = service.decide_sign_in(request, START).expect("there is no log to fail");
+    let decided = service.decide_sign_in(request, at(0)).expect("there is no log to fail");
     let body: Value = serde_json::from_str(&decided.response.body).expect("JSON");
     body["access_token"].as_str().expect("a token").to_owned().into()
 }
