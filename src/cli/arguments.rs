@@ -9,6 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use super::global::Format;
 use super::number::number;
 use super::row_options::RowArgs;
+use super::settings::argument;
 use crate::input::Source;
 use crate::journal::ReadScope;
 use crate::model::quota_spec::{Quota, duration_text, parse_duration};
@@ -177,6 +178,12 @@ impl CallArgs {
 }
 
 impl SignInArgs {
+    /// Whether an option is one of these: they say who calls the API, and an emulator of ours needs none of them.
+    pub(super) fn have(option: &str) -> bool {
+        let command = <SignInArgs as clap::Args>::augment_args(clap::Command::new(""));
+        argument(&command, option).is_some()
+    }
+
     /// The files that hold secrets, where no output may go.
     pub(super) fn files(&self) -> [Option<&Path>; 3] {
         [&self.token_file, &self.client_secret_file, &self.client_certificate].map(Option::as_deref)

@@ -44,13 +44,14 @@ pub(super) enum ConfigCommand {
     Schema,
 }
 
-/// Runs it. `plain` is the command line without settings. Returns the exit code.
+/// Runs it. `plain` is the command line without settings, `loaded` what was read for this command. Returns the exit code.
 ///
 /// # Errors
 /// If a setting or the command is wrong.
 pub(super) fn run(
     args: &ConfigArgs,
     plain: &Command,
+    loaded: &Loaded,
     global: &GlobalArgs,
     env: &Environment,
     terminal: &Terminal,
@@ -59,7 +60,7 @@ pub(super) fn run(
         Some(ConfigCommand::Path) => list_files(args.format, plain, global, terminal)?,
         Some(ConfigCommand::Schema) => writeln!(io::stdout(), "{}", escape_json(&settings::schema(plain)))?,
         None if args.words.is_empty() => {
-            let rows = all(plain, global, env)?;
+            let rows = all(plain, loaded, global, env)?;
             write_rows(args.format, None, &rows, terminal)?;
         }
         None => return of_command(args, plain, global, env, terminal),
@@ -118,13 +119,12 @@ fn wrong(error: &clap::Error, plain: &Command, arguments: &[OsString], loaded: &
 }
 
 /// Every setting that a file can set.
-fn all(plain: &Command, global: &GlobalArgs, env: &Environment) -> Result<Vec<Row>, Error> {
-    let loaded = settings::load(&settings::wanted(plain.clone(), &global.words), &environment::surroundings())?;
+fn all(plain: &Command, loaded: &Loaded, global: &GlobalArgs, env: &Environment) -> Result<Vec<Row>, Error> {
     // Each command checks its own.
     for words in settings::commands(plain) {
         let arguments: Vec<OsString> = ["bulk-triage".into()].into_iter().chain(words).collect();
         let parsed = relaxed(plain, &loaded.defaults).try_get_matches_from(&arguments);
-        parsed.map_err(|error| wrong(&error, plain, &arguments, &loaded))?;
+        parsed.map_err(|error| wrong(&error, plain, &arguments, loaded))?;
     }
     let rows = settings::all_rows(plain, &global.typed, &loaded.defaults);
     let mut used = Settings::default();

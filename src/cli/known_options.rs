@@ -8,29 +8,33 @@ use std::sync::OnceLock;
 
 use clap::{Arg, Command, ValueHint};
 
-use super::settings::option;
+use super::settings::argument;
 use crate::contract::BUILT_IN;
 use crate::model::setting::Settings;
 
-/// The whole command line.
+/// The whole command line, as it is declared.
 static COMMAND: OnceLock<Command> = OnceLock::new();
 
 /// Registers the command line, before anything is suggested or kept.
-pub(super) fn register(mut command: Command) {
-    command.build();
+pub(super) fn register(command: Command) {
     // A second start in one process has the same.
     let _ = COMMAND.set(command);
+}
+
+/// The same after clap has given global options to each subcommand. That takes a while, and most commands suggest nothing.
+fn built() -> Option<&'static Command> {
+    static BUILT: OnceLock<Option<Command>> = OnceLock::new();
+    let build = |mut command: Command| {
+        command.build();
+        command
+    };
+    BUILT.get_or_init(|| COMMAND.get().cloned().map(build)).as_ref()
 }
 
 /// Whether the subcommand takes the option.
 pub(super) fn takes(subcommand: &str, name: &str) -> bool {
     let find = |all| subcommand.split(' ').try_fold(all, |command: &Command, name| command.find_subcommand(name));
-    COMMAND.get().and_then(find).is_some_and(|command| argument(command, name).is_some())
-}
-
-/// The argument of a command that is this option.
-fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
-    command.get_arguments().find(|taken| option(taken).is_some_and(|taken| taken == name))
+    built().and_then(find).is_some_and(|command| argument(command, name).is_some())
 }
 
 /// The argument that is this option, of any command.
@@ -144,7 +148,7 @@ mod tests {
     fn equal_options_hold_paths_in_all_commands() {
         fn check(command: &Command, all: &Command) {
             for argument in command.get_arguments() {
-                let Some(name) = option(argument) else { continue };
+                let Some(name) = argument.get_long().map(|long| format!("--{long}")) else { continue };
                 let first = any_argument(all, &name).expect("it is there").get_value_hint();
                 assert_eq!(argument.get_value_hint(), first, "{} {name}", command.get_name());
             }

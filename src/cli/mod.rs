@@ -146,7 +146,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => (Loaded::default(), Some(error)),
     };
     let error = match parse(&arguments, &loaded) {
-        Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()).map_or_else(|| execute(cli), Err) {
+        Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()).map_or_else(|| execute(cli, &loaded), Err) {
             Ok(code) => return code,
             Err(error) => error,
         },
@@ -247,7 +247,7 @@ fn parse(arguments: &[OsString], loaded: &Loaded) -> Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-fn execute(cli: Cli) -> Result<u8, Error> {
+fn execute(cli: Cli, loaded: &Loaded) -> Result<u8, Error> {
     let environment = Environment::read();
     let mut terminal = Terminal::set_up(&cli.global, &environment)?;
     if cli.command.takes_settings() && !terminal.quiet {
@@ -263,7 +263,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::OK),
         Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
-        Command::Config(args) => config::run(&args, &Cli::command(), &cli.global, &environment, &terminal),
+        Command::Config(args) => config::run(&args, &Cli::command(), loaded, &cli.global, &environment, &terminal),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command(&Defaults::new()), "bulk-triage", &mut text);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::arguments::{CallArgs, RunArgs};
+use super::arguments::{CallArgs, RunArgs, SignInArgs};
 use super::credential::Credential;
 use super::environment::Environment;
 use super::global::GlobalArgs;
@@ -26,18 +26,6 @@ use crate::model::setting::{Origin as ValueOrigin, Setting, Settings};
 use crate::report::preview;
 use crate::session;
 use crate::text::printable;
-
-/// The options that say whose API it is and who calls it: an emulator of ours needs none of them.
-const OF_THE_API: [&str; 8] = [
-    "--auth",
-    "--tenant",
-    "--client-id",
-    "--token-file",
-    "--token-command",
-    "--client-secret-file",
-    "--client-certificate",
-    "--token-file-mode",
-];
 
 /// Where a run goes.
 pub(super) struct Target {
@@ -208,7 +196,7 @@ impl Target {
         self.credential.iter().for_each(|credential| credential.add_to(&mut added));
         let counts = |setting: &Setting| match setting.name.as_str() {
             "--base-url" => setting.value.as_deref().and_then(|url| url.parse().ok()).as_ref() == Some(self.origin()),
-            name => !(self.is_emulated && OF_THE_API.contains(&name)),
+            name => !(self.is_emulated && SignInArgs::have(name)),
         };
         global.settings.filtered(counts).or(&added)
     }

@@ -59,7 +59,12 @@ pub(crate) fn escaped(defaults: Defaults) -> Defaults {
     defaults.into_iter().map(|(option, (value, origin))| (option, (escape(value), origin))).collect()
 }
 
+/// The argument of a command that is this option: `--quota`.
+pub(crate) fn argument<'c>(command: &'c Command, name: &str) -> Option<&'c Arg> {
+    command.get_arguments().find(|argument| option(argument).is_some_and(|option| option == name))
+}
+
 /// An option's long name: `--quota`.
-pub(crate) fn option(argument: &Arg) -> Option<String> {
+pub(super) fn option(argument: &Arg) -> Option<String> {
     argument.get_long().map(|long| format!("--{long}"))
 }

@@ -28,7 +28,7 @@ mod wrong_value;
 #[cfg(test)]
 mod tests;
 
-pub(super) use defaults::{escaped, option, with_defaults};
+pub(super) use defaults::{argument, escaped, with_defaults};
 pub(super) use layers::Defaults;
 pub(super) use load::{Kind, Loaded, Surroundings, load, sources, wanted};
 pub(super) use project::load_contract;

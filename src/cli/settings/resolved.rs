@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 
-use super::defaults::{default_of, option};
+use super::defaults::{argument, default_of, option};
 use super::layers::Defaults;
 use crate::cli::error::Error;
 use crate::model::setting::{Origin, Settings, opposite};
@@ -50,8 +50,8 @@ pub(crate) fn resolve(command: &Command, matches: &ArgMatches, defaults: &Defaul
 
 /// Whether the option of this name was typed.
 pub(super) fn is_typed(command: &Command, matches: &ArgMatches, name: &str) -> bool {
-    let argument = command.get_arguments().find(|argument| option(argument).is_some_and(|option| option == name));
-    argument.is_some_and(|argument| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine))
+    argument(command, name)
+        .is_some_and(|argument| matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine))
 }
 
 /// Those of the settings that say what a run does.

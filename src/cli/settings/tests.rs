@@ -7,7 +7,7 @@ use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::super::Cli;
-use super::defaults::is_settable;
+use super::defaults::{is_settable, option};
 use super::layers::place;
 use super::load::Wanted;
 use super::variables::variable_of;
