@@ -2,7 +2,22 @@
 
 use std::fmt::Write as _;
 
-use crate::program::{Program, Request, incidents, throttled};
+use crate::program::{Program, Request, by_api, incidents, is_graph, spelled, throttled, with_graph};
+
+with_graph!(
+    already_set_values_cost_no_update,
+    every_read_precedes_the_first_update,
+    skipped_rows_do_not_stop_the_run,
+    dry_run_shows_every_change_and_sends_nothing,
+    read_state_overrides_remembered_changes,
+    comment_goes_alone_if_its_properties_are_set,
+    resumed_comment_row_is_compared_again,
+    lagging_read_does_not_hide_our_update,
+    reads_and_updates_share_the_quota,
+    reads_are_retried_and_failing_lists_replaced,
+    row_of_unreadable_incident_is_not_sent,
+    compare_works_with_the_emulator_option,
+);
 
 /// A file that closes these incidents, without comments.
 fn resolving(ids: impl IntoIterator<Item = u64>) -> String {
@@ -33,7 +48,7 @@ fn already_set_values_cost_no_update() {
     assert_eq!(ended.results()[0]["code"], "already-so");
     assert_eq!(incidents(&program.updates()), (1_001..=1_200).collect::<Vec<_>>());
     let looks = looks(&program.requests());
-    assert!(looks <= 6, "{looks} looks at 200 incidents in a row");
+    assert!(looks <= by_api(6, 8), "{looks} looks at 200 incidents in a row");
 }
 
 #[test]
@@ -91,7 +106,7 @@ fn read_state_overrides_remembered_changes() {
     assert_eq!(program.incident(1)["status"], "Resolved");
     // No read shows whether a comment was removed, so it is not repeated.
     assert_eq!((program.comments(1), program.comments(2)), (vec!["one".to_owned()], vec!["two".to_owned()]));
-    assert_eq!(last_body(&program), r#"{"status":"Resolved"}"#);
+    assert_eq!(last_body(&program), spelled(r#"{"status":"Resolved"}"#));
 }
 
 fn last_body(program: &Program) -> String {
@@ -104,8 +119,13 @@ fn comment_goes_alone_if_its_properties_are_set() {
     program.write("set.csv", "incidentId,status,tags\n1,Resolved,a\n");
     program.send_as_others("set.csv");
     program.send("a.csv --compare --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 2)]);
-    let bodies: Vec<_> = program.updates().into_iter().filter_map(|update| update.body).collect();
-    assert_eq!(bodies[1..], [r#"{"comment":"seen"}"#, r#"{"status":"Resolved","tags":["a"],"comment":"seen"}"#]);
+    let bodies: Vec<_> = program.requests().into_iter().filter_map(|request| request.body).collect();
+    if is_graph() {
+        let comment = r#"{"@odata.type":"microsoft.graph.security.alertComment","comment":"seen"}"#;
+        assert_eq!(bodies[1..], [comment, r#"{"status":"resolved","customTags":["a"]}"#, comment]);
+    } else {
+        assert_eq!(bodies[1..], [r#"{"comment":"seen"}"#, r#"{"status":"Resolved","tags":["a"],"comment":"seen"}"#]);
+    }
     // The same file is the same change, with and without `--compare`.
     for arguments in ["a.csv", "a.csv --compare"] {
         program.send(arguments).expect_code(0).expect_outcomes(&[("unchanged", 2)]);
@@ -125,7 +145,7 @@ fn resumed_comment_row_is_compared_again() {
     stopped.expect_code(4).expect_outcomes(&[("updated", 1), ("not-attempted", 1)]);
     program.send_as_others("open.csv");
     program.send("a.csv --compare").expect_code(0).expect_outcomes(&[("updated", 2)]);
-    assert_eq!(last_body(&program), r#"{"status":"Resolved","comment":"seen"}"#);
+    assert_eq!(last_body(&program), by_api(r#"{"status":"Resolved","comment":"seen"}"#, r#"{"status":"resolved"}"#));
 }
 
 /// A read that is older than our last update does not show that the update was undone.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here waits for a guessed time: a test waits for a condition, and fails if that takes far too long.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -37,6 +38,60 @@ const SOON: &str = "150ms";
 /// Anything that takes longer hangs. No test needs a tenth of it, but the machine may be busy.
 const FAR_TOO_LONG: Duration = Duration::from_mins(2);
 
+/// The contract of a test, unless it is one of [`with_graph`].
+const CLASSIC: &str = "defender-classic";
+
+thread_local! {
+    static CONTRACT: Cell<&'static str> = const { Cell::new(CLASSIC) };
+}
+
+/// Runs tests of the module again with the contract `graph`, under the same names in a module `graph`.
+macro_rules! with_graph {
+    ($($test:ident),+ $(,)?) => {
+        mod graph {
+            $(
+                #[test]
+                fn $test() {
+                    $crate::program::with_contract("graph", super::$test);
+                }
+            )+
+        }
+    };
+}
+pub(crate) use with_graph;
+
+/// Runs something with this contract: every program that it makes uses it, unless a command names another one.
+pub(crate) fn with_contract<T>(contract: &'static str, run: impl FnOnce() -> T) -> T {
+    struct Restored(&'static str);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            CONTRACT.set(self.0);
+        }
+    }
+    let _restored = Restored(CONTRACT.replace(contract));
+    run()
+}
+
+/// Whether the test runs with the contract `graph`.
+pub(crate) fn is_graph() -> bool {
+    CONTRACT.get() == "graph"
+}
+
+/// One of two values: for the classic API, and for Graph.
+pub(crate) fn by_api<T>(classic: T, graph: T) -> T {
+    if is_graph() { graph } else { classic }
+}
+
+/// A text with the values of the classic API, in the spelling of the test's contract.
+pub(crate) fn spelled(text: &str) -> String {
+    const VALUES: [&str; 5] = ["Active", "Resolved", "FalsePositive", "Malware", "Unknown"];
+    if !is_graph() {
+        return text.to_owned();
+    }
+    let in_graph = |text: String, value: &str| text.replace(value, &(value[..1].to_lowercase() + &value[1..]));
+    VALUES.into_iter().fold(text.to_owned(), in_graph)
+}
+
 /// Under `nohup`, programs started by the tests would ignore hangups too. A handled signal is not inherited as ignored.
 static HANGUPS_ARE_HEARD: Once = Once::new();
 
@@ -51,12 +106,13 @@ fn hear_hangups() {
 pub(crate) struct Program {
     dir: TempDir,
     emulator: Option<Emulator>,
+    contract: &'static str,
 }
 
 impl Program {
     pub(crate) fn new() -> Program {
         HANGUPS_ARE_HEARD.call_once(hear_hangups);
-        Program { dir: tempfile::tempdir().expect("a directory"), emulator: None }
+        Program { dir: tempfile::tempdir().expect("a directory"), emulator: None, contract: CONTRACT.get() }
     }
 
     /// Adds a file to its directory.
@@ -67,7 +123,7 @@ impl Program {
 
     /// Starts an emulator without faults or a binding quota, unless `change` sets some.
     pub(crate) fn emulator(mut self, change: impl FnOnce(&mut Settings)) -> Program {
-        let mut settings = Settings::new(contract::load("defender-classic").expect("a built-in contract"));
+        let mut settings = Settings::new(contract::load(self.contract).expect("a built-in contract"));
         settings.log = Some(self.path("requests.jsonl"));
         settings.quota = Some(UNBOUND.parse().expect("a quota"));
         change(&mut settings);
@@ -137,10 +193,17 @@ impl Program {
         issued.iter().map(|secret| secret.expose_secret().to_owned()).collect()
     }
 
-    /// The present state of an incident.
+    /// The present state of an incident, in the classic API's spelling.
     pub(crate) fn incident(&self, id: u64) -> Value {
         let id = IncidentId::new(id).expect("an id");
         self.emulator.as_ref().expect("an emulator").running.incident(id).expect("an incident")
+    }
+
+    /// The present state of an incident, as the test's API shows it.
+    pub(crate) fn shown(&self, id: u64) -> Value {
+        let id = IncidentId::new(id).expect("an id");
+        let running = &self.emulator.as_ref().expect("an emulator").running;
+        if is_graph() { running.graph_incident(id) } else { running.incident(id) }.expect("an incident")
     }
 
     /// The comments of an incident.
@@ -167,6 +230,9 @@ impl Program {
             .env("BULK_TRIAGE_STATE_DIR", self.path("state"))
             .env("BULK_TRIAGE_TOKEN", TOKEN)
             .stdin(Stdio::null());
+        if self.contract != CLASSIC {
+            command.env("BULK_TRIAGE_CONTRACT", self.contract);
+        }
         command
     }
 
@@ -449,11 +515,11 @@ impl Ended {
         self
     }
 
-    /// Fails unless the output contains this.
+    /// Fails unless the output contains this, [`spelled`] for the test's contract.
     #[track_caller]
     pub(crate) fn expect_text(self, text: &str) -> Ended {
-        let said = self.printed();
-        assert!(said.contains(text), "`{text}` is missing in:\n{said}");
+        let (said, text) = (self.printed(), spelled(text));
+        assert!(said.contains(&text), "`{text}` is missing in:\n{said}");
         self
     }
 
@@ -559,10 +625,11 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Runs it for all of them in parallel, because these tests mostly wait.
 pub(crate) fn at_once<T: Send>(all: impl IntoIterator<Item = T>, hold: impl Fn(T) + Sync) {
+    let contract = CONTRACT.get();
     std::thread::scope(|scope| {
         for one in all {
             let hold = &hold;
-            scope.spawn(move || hold(one));
+            scope.spawn(move || with_contract(contract, || hold(one)));
         }
     });
 }

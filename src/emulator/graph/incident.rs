@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::context;
 use super::values::{
-    AWAITING_ACTION, CLASSIFICATION, DETERMINATION, Enumeration, SEVERITY, STATUS, UNKNOWN_FUTURE_VALUE,
+    AWAITING_ACTION, CLASSIFICATION, DETERMINATION, Enumeration, SEVERITY, STATUS, UNKNOWN, UNKNOWN_FUTURE_VALUE,
 };
 use crate::emulator::sign_in::TENANT_ID;
 
@@ -20,7 +20,8 @@ pub(in crate::emulator) fn is_graph_only(name: &str) -> bool {
 pub(in crate::emulator) fn incident(stored: &Value, includes_unknown: bool) -> Value {
     let id = stored["incidentId"].to_string();
     let text = |name: &str| stored.get(name).cloned().unwrap_or_default();
-    let member = |name: &str, of: &Enumeration| of.member_of(stored[name].as_str().unwrap_or_default());
+    // The classic API has no name for a choice that nobody has made.
+    let member = |name: &str, of: &Enumeration| stored[name].as_str().map_or(UNKNOWN, |value| of.member_of(value));
     let status = match member("status", &STATUS) {
         AWAITING_ACTION if !includes_unknown => UNKNOWN_FUTURE_VALUE,
         member => member,
@@ -141,6 +142,15 @@ mod tests {
         stored["status"] = "AwaitingAction".into();
         assert_eq!(incident(&stored, false)["status"], "unknownFutureValue");
         assert_eq!(incident(&stored, true)["status"], "awaitingAction");
+    }
+
+    #[test]
+    fn choice_that_was_never_made_is_unknown() {
+        let mut stored = stored();
+        for name in ["classification", "determination", "severity"] {
+            stored[name] = Value::Null;
+            assert_eq!(incident(&stored, false)[name], "unknown", "{name}");
+        }
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(super) struct Enumeration {
     other_names: &'static [Pair],
 }
 
+/// The member for a choice that nobody has made.
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// What a client sees of a member that is newer than the schema it knows.
 pub(super) const UNKNOWN_FUTURE_VALUE: &str = "unknownFutureValue";
 
@@ -28,7 +31,7 @@ pub(super) const STATUS: Enumeration = Enumeration {
 
 pub(super) const CLASSIFICATION: Enumeration = Enumeration {
     settable: &[
-        ("unknown", "Unknown"),
+        (UNKNOWN, "Unknown"),
         ("falsePositive", "FalsePositive"),
         ("truePositive", "TruePositive"),
         ("informationalExpectedActivity", "InformationalExpectedActivity"),
@@ -39,7 +42,7 @@ pub(super) const CLASSIFICATION: Enumeration = Enumeration {
 
 pub(super) const DETERMINATION: Enumeration = Enumeration {
     settable: &[
-        ("unknown", "NotAvailable"),
+        (UNKNOWN, "NotAvailable"),
         ("apt", "Apt"),
         ("malware", "Malware"),
         ("securityPersonnel", "SecurityPersonnel"),
@@ -61,7 +64,7 @@ pub(super) const DETERMINATION: Enumeration = Enumeration {
 
 pub(super) const SEVERITY: Enumeration = Enumeration {
     settable: &[
-        ("unknown", "UnSpecified"),
+        (UNKNOWN, "UnSpecified"),
         ("informational", "Informational"),
         ("low", "Low"),
         ("medium", "Medium"),
