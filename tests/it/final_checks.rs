@@ -39,7 +39,7 @@ pub(crate) fn check_final_state(program: &Program, rows: u64, results: &str) -> 
     check_incidents(program, rows, results)
 }
 
-/// The same if the comment is a step of its own.
+/// The same with the contract `graph`: the comment is a step of its own.
 pub(crate) fn check_final_state_of_steps(program: &Program, rows: u64, results: &str) -> Result<(), String> {
     check_steps(&program.requests(), rows)?;
     check_incidents(program, rows, results)
@@ -95,7 +95,7 @@ fn check_steps(requests: &[Request], rows: u64) -> Result<(), String> {
         let id = request.id.ok_or_else(|| format!("a request to {}", request.path))?;
         let said: Option<Value> = serde_json::from_str(request.body.as_deref().unwrap_or_default()).ok();
         let expected = match request.method.as_str() {
-            "PATCH" => Some(json!({"status": "Resolved"})),
+            "PATCH" => Some(json!({"status": "resolved"})),
             _ => comment(id).map(|comment| json!({"@odata.type": COMMENT_TYPE, "comment": comment})),
         };
         if said != expected {

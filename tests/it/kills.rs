@@ -3,7 +3,6 @@
 //! `cargo test` kills fifty times, `BULK_TRIAGE_KILLS=1000` a thousand. The longer mode also stops processes for longer
 //! than a request may take, and continues them.
 
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,8 +11,7 @@ use rustix::process::Signal;
 
 use crate::faults::{setting, tell};
 use crate::final_checks::{check_final_state, check_final_state_of_steps, rows_with_comments};
-use crate::program::{Ended, Program, fault_of, started};
-use crate::two_steps;
+use crate::program::{Ended, Program, fault_of, with_contract};
 
 const ROWS: u64 = 40;
 /// After so many kills a run may finish: most of it is done by then.
@@ -38,23 +36,16 @@ fn world(seed: u64) -> Program {
     })
 }
 
-/// How rows are sent.
-#[derive(Clone, Copy)]
-struct Way {
-    command: fn(&Program) -> Command,
-    check: fn(&Program, u64, &str) -> Result<(), String>,
-}
-
-const ONE_STEP: Way = Way { command: |program| program.send_command(COMMAND), check: check_final_state };
-const TWO_STEPS: Way = Way { command: two_steps::command, check: check_final_state_of_steps };
+/// The final check of a program: of rows with one step, or with two.
+type Check = fn(&Program, u64, &str) -> Result<(), String>;
 
 /// Runs it until it finishes, then the final checks.
-fn to_the_end(program: &Program, way: Way) -> Result<(), String> {
+fn to_the_end(program: &Program, check: Check) -> Result<(), String> {
     for _ in 0..KILLS_OF_ONE_RUN {
-        let ended = started((way.command)(program)).end();
+        let ended = program.send(COMMAND);
         match ended.code {
             Some(0) => {
-                return (way.check)(program, ROWS, "r.csv").map_err(|breach| format!("{breach}\n{}", ended.printed()));
+                return check(program, ROWS, "r.csv").map_err(|breach| format!("{breach}\n{}", ended.printed()));
             }
             Some(4) => {}
             code => return Err(format!("a restart ends with {code:?}\n{}", ended.printed())),
@@ -65,26 +56,28 @@ fn to_the_end(program: &Program, way: Way) -> Result<(), String> {
 
 /// Kills one run repeatedly, at moments drawn by the seed. Returns the number of kills.
 fn kill(seed: u64) -> Result<usize, String> {
-    kill_repeatedly(seed, ONE_STEP, |program, moments| {
-        started(program.send_command(COMMAND)).kill_after(LONGEST.mul_f64(moments.f64()))
+    kill_repeatedly(seed, check_final_state, |program, moments| {
+        program.start_sending(COMMAND).kill_after(LONGEST.mul_f64(moments.f64()))
     })
 }
 
 /// Kills one run with two steps repeatedly, each time shortly after the service has decided a few more requests: between
 /// the steps of a row, and around them. Returns the number of kills.
 fn kill_between_steps(seed: u64) -> Result<usize, String> {
-    kill_repeatedly(seed, TWO_STEPS, |program, moments| {
-        let requests = program.requests().len() + moments.usize(1..=12);
-        let mut running = started(two_steps::command(program));
-        while program.requests().len() < requests && !running.ends_within(Duration::from_millis(1)) {}
-        running.kill_after(Duration::from_millis(moments.u64(0..=5)))
+    with_contract("graph", || {
+        kill_repeatedly(seed, check_final_state_of_steps, |program, moments| {
+            let requests = program.requests().len() + moments.usize(1..=12);
+            let mut running = program.start_sending(COMMAND);
+            while program.requests().len() < requests && !running.ends_within(Duration::from_millis(1)) {}
+            running.kill_after(Duration::from_millis(moments.u64(0..=5)))
+        })
     })
 }
 
 /// Starts one run repeatedly, each time killed by `killed` unless it has ended. Returns the number of kills.
 fn kill_repeatedly(
     seed: u64,
-    way: Way,
+    check: Check,
     killed: impl Fn(&Program, &mut fastrand::Rng) -> Ended,
 ) -> Result<usize, String> {
     let program = world(seed);
@@ -99,7 +92,7 @@ fn kill_repeatedly(
             code => return Err(format!("it ends with {code:?}\n{}", ended.printed())),
         }
     }
-    to_the_end(&program, way).map(|()| kills)
+    to_the_end(&program, check).map(|()| kills)
 }
 
 /// Runs it for seeds from 1 on, several at once, until `count` is reached. Returns the sum of the results.
@@ -148,21 +141,21 @@ fn process_stopped_beyond_timeouts_keeps_the_promises() {
     let Some(kills) = wanted() else { return };
     let stopped = until(kills / 25, |seed| {
         let program = world(seed);
-        let mut running = started(program.send_command(COMMAND));
+        let mut running = program.start_sending(COMMAND);
         let moment = LONGEST.mul_f64(fastrand::Rng::with_seed(seed).f64());
         if running.ends_within(moment) || running.try_signal(Signal::STOP).is_err() {
-            return to_the_end(&program, ONE_STEP).map(|()| 0);
+            return to_the_end(&program, check_final_state).map(|()| 0);
         }
         // It had ended already, if it can: a signal also reaches a process that nobody has waited for yet.
         if running.ends_within(LONGER_THAN_A_CALL) {
-            return to_the_end(&program, ONE_STEP).map(|()| 0);
+            return to_the_end(&program, check_final_state).map(|()| 0);
         }
         let _ = running.try_signal(Signal::CONT);
         let ended = running.end();
         if !matches!(ended.code, Some(0 | 4)) {
             return Err(format!("it ends with {:?}\n{}", ended.code, ended.printed()));
         }
-        to_the_end(&program, ONE_STEP).map(|()| 1)
+        to_the_end(&program, check_final_state).map(|()| 1)
     });
     tell(&format!("{stopped} processes stopped for {LONGER_THAN_A_CALL:?}"));
 }

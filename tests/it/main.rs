@@ -68,7 +68,7 @@ mod tag_changes;
 mod tenants;
 mod terminal;
 mod tokens;
-mod two_steps;
+mod two_apis;
 mod undo;
 mod untrusted_data;
 mod walkthrough;

@@ -1,6 +1,6 @@
 //! A day of updates on paused time: 36,000 rows under the real quota pass through the real scheduler, retry and journal
 //! in seconds. An independent count shows that no window is exceeded. And hours in which some or all of the responses
-//! are failures.
+//! are failures, and rows with comments, which take one request or two.
 //!
 //! Debug builds send fewer rows: `cargo test --release day` sends them all. `--nocapture` shows the figures.
 
@@ -18,7 +18,9 @@ use bulk_triage::input::{Input, Source};
 use bulk_triage::journal::{Durability, Journal};
 use bulk_triage::model::change::TenantKey;
 use bulk_triage::model::outcome::OutcomeKind;
-use bulk_triage::session::{RunInput, SendOptions, Session, Target};
+use bulk_triage::session::{Preview, RunInput, SendOptions, Session, Target};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 const ROWS: u64 = if cfg!(debug_assertions) { 2_000 } else { 36_000 };
@@ -42,13 +44,34 @@ impl Transport for Wire {
             (dice.u64(10..=390), dice.u64(10..=390), dice.u8(..100) < service.failing)
         };
         pause(before).await;
-        service.seen.lock().expect("no panic").1.push(service.began.elapsed());
+        let arrived = service.began.elapsed();
+        service.seen.lock().expect("no panic").1.push(arrived);
         pause(after).await;
-        let id = request.path.rsplit('/').next().unwrap_or_default();
-        let shown = format!(r#"{{"incidentId":{id},"status":"Resolved","comments":[]}}"#);
-        let (status, body) = if fails { (500, String::new()) } else { (200, shown) };
+        let (status, body) = if fails { (500, String::new()) } else { (200, shown(&request, arrived).to_string()) };
         Ok(Reply { status, headers: Vec::new(), body: body.into_bytes(), incomplete: None })
     }
+}
+
+/// The response to an update or a comment that arrived so long after the start, in the spelling of both APIs.
+fn shown(request: &Request, arrived: Duration) -> Value {
+    let mut body: Map<String, Value> =
+        serde_json::from_str(request.body.as_deref().unwrap_or("{}")).expect("an object");
+    let created = start() + arrived;
+    let comment = |text| json!({"comment": text, "createdTime": created, "createdDateTime": created});
+    let comments: Vec<Value> = body.remove("comment").map(comment).into_iter().collect();
+    if request.path.ends_with("/comments") {
+        return json!({"value": comments});
+    }
+    let id = request.path.rsplit('/').next().unwrap_or_default();
+    let number = id.parse::<u64>().unwrap_or_default();
+    let members = [("id", json!(id)), ("incidentId", json!(number)), ("comments", json!(comments))];
+    body.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    body.into()
+}
+
+/// When every job starts.
+fn start() -> Timestamp {
+    "2026-11-24T00:00:00Z".parse().expect("a time")
 }
 
 async fn pause(millis: u64) {
@@ -81,20 +104,36 @@ impl Listener for Heard {
 struct Sent {
     ending: Completion,
     heard: Heard,
+    preview: Preview,
     /// When the service counted each request.
     counted: Vec<Duration>,
     took: Duration,
 }
 
-/// Sends so many rows on paused time, under the real quota, to a service with this percentage of failures.
-fn sent(rows: u64, failing: u8) -> Sent {
+/// What is sent.
+struct Job {
+    contract: &'static str,
+    rows: u64,
+    /// The members of each row beside the ID.
+    row: &'static str,
+    /// The percentage of failures.
+    failing: u8,
+}
+
+/// Rows that set a status, by the classic API.
+fn closing(rows: u64, failing: u8) -> Job {
+    Job { contract: "defender", rows, row: r#""status":"Resolved""#, failing }
+}
+
+/// Sends a job on paused time, under the real quota.
+fn sent(Job { contract, rows, row, failing }: Job) -> Sent {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
-        let at_start = Now { boot: BootTime(0), wall: "2026-11-24T00:00:00Z".parse().expect("a time") };
+        let at_start = Now { boot: BootTime(0), wall: start() };
         let clock = Clock::simulated(at_start, "the one start");
         let journal = Journal::open(&directory.path().join("state").into(), clock.clone(), Durability::Unsynced);
-        let contract = load("defender").expect("is built in");
+        let contract = load(contract).expect("is built in");
         let target = Target {
             contract: contract.clone(),
             origin: "https://api.example".to_owned(),
@@ -103,12 +142,14 @@ fn sent(rows: u64, failing: u8) -> Sent {
         };
         let session = Session::open(target, journal.expect("opens"), clock.clone()).with_seed(1);
         let file = directory.path().join("day.jsonl");
-        std::fs::write(&file, (1..=rows).map(line).collect::<String>()).expect("can be written");
+        std::fs::write(&file, (1..=rows).map(|id| line(id, row)).collect::<String>()).expect("can be written");
         let input = Input::open(&Source::File(file)).expect("opens");
         let rules = Rules::new(&contract);
         let input = RunInput::new(input, "day.jsonl", &rules);
         let mut run = session.import(input, &mut |found| panic!("{found:?}")).expect("imports");
         run.publish(String::new()).expect("is ready");
+        let options = SendOptions::default();
+        let preview = run.preview(&(&options).into()).expect("a preview");
 
         let seen = Mutex::new((fastrand::Rng::with_seed(1), vec![]));
         let service = Arc::new(Service { began: Instant::now(), failing, seen });
@@ -116,9 +157,9 @@ fn sent(rows: u64, failing: u8) -> Sent {
         let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, &contract, clock.clone()));
         let (_asks, stop) = tokio::sync::watch::channel(false);
         let mut heard = Heard::default();
-        let end = run.send(client, &SendOptions::default(), stop, &mut heard).await.expect("sends");
+        let end = run.send(client, &options, stop, &mut heard).await.expect("sends");
         let counted = service.seen.lock().expect("no panic").1.clone();
-        Sent { ending: end.completion, heard, counted, took: service.began.elapsed() }
+        Sent { ending: end.completion, heard, preview, counted, took: service.began.elapsed() }
     })
 }
 
@@ -133,7 +174,7 @@ fn expect_no_window_exceeded(counted: &[Duration]) {
 
 #[test]
 fn day_of_updates_exceeds_no_window() {
-    let Sent { ending, heard, counted, took } = sent(ROWS, 1);
+    let Sent { ending, heard, counted, took, .. } = sent(closing(ROWS, 1));
     assert_eq!((ending, heard.outcomes), (Completion::Finished, [(OutcomeKind::Updated, ROWS)].into()));
     assert!(counted.len() as u64 >= ROWS);
     expect_no_window_exceeded(&counted);
@@ -148,7 +189,7 @@ fn day_of_updates_exceeds_no_window() {
 fn failures_cost_few_requests_and_few_rows() {
     const ROWS: u64 = 600;
     for failing in [0, 10, 30, 100] {
-        let Sent { ending, heard, counted, took } = sent(ROWS, failing);
+        let Sent { ending, heard, counted, took, .. } = sent(closing(ROWS, failing));
         let of = |kind| heard.outcomes.get(&kind).copied().unwrap_or(0);
         let (updated, failed) = (of(OutcomeKind::Updated), of(OutcomeKind::Failed));
         let (calls, outages) = (counted.len() as u64, heard.outages);
@@ -168,6 +209,29 @@ fn failures_cost_few_requests_and_few_rows() {
     }
 }
 
-fn line(number: u64) -> String {
-    format!("{{\"incidentId\":{number},\"status\":\"Resolved\"}}\n")
+fn line(number: u64, row: &str) -> String {
+    format!("{{\"incidentId\":{number},{row}}}\n")
+}
+
+/// The requests, and the finish that was estimated before the first of them.
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures, shown where they are asked for")]
+fn comments_cost_the_fewest_requests_and_predicted_time() {
+    const ROWS: u64 = 300;
+    let (comment, resolving) =
+        (r#""status":"Resolved","comment":"Tuned""#, r#""status":"Resolved","resolvingComment":"Tuned""#);
+    for (name, contract, row, fewest) in [
+        ("defender", "defender", comment, 300),
+        ("graph", "graph", comment, 600),
+        ("graph, resolvingComment", "graph", resolving, 300),
+    ] {
+        let Sent { ending, heard, preview, counted, took } = sent(Job { contract, rows: ROWS, row, failing: 0 });
+        let estimate = preview.estimate.duration;
+        let off = took.abs_diff(estimate).as_secs_f64() / took.as_secs_f64() * 100.0;
+        println!("| {name} | {} | {fewest} | {took:.0?} | {estimate:.0?} | {off:.1} % |", counted.len());
+        assert_eq!((ending, heard.outcomes), (Completion::Finished, [(OutcomeKind::Updated, ROWS)].into()));
+        assert_eq!((counted.len() as u64, preview.counts.requests), (fewest, fewest), "{name}");
+        expect_no_window_exceeded(&counted);
+        assert!(off <= 2.0, "{name}: {took:?}, but {estimate:?} was estimated");
+    }
 }

@@ -7,8 +7,7 @@ use std::str::FromStr;
 
 use super::shim::{Errno, How, Point, Strike, noted, shim};
 use crate::final_checks::{check_final_state, check_final_state_of_steps, rows_with_comments};
-use crate::program::{Ended, Program, started};
-use crate::two_steps;
+use crate::program::{Ended, Program, started, with_contract};
 
 const ROWS: u64 = 20;
 /// A run that is unfinished after so many starts without faults will never finish.
@@ -21,7 +20,7 @@ pub(super) struct World {
     faults: Vec<String>,
     /// The request that a single fault strikes.
     loses: Option<usize>,
-    /// Whether a comment is a step of its own.
+    /// Whether the contract is `graph`: a comment is a step of its own.
     two_steps: bool,
 }
 
@@ -102,7 +101,7 @@ impl Trial {
         }
         let point = held.struck.as_ref();
         for _ in 0..MOST_STARTS {
-            let ended = started(self.command(program)).end();
+            let ended = started(command(program)).end();
             held.starts += 1;
             match ended.code {
                 Some(0) => {
@@ -113,7 +112,7 @@ impl Trial {
                 code => return Err(self.told(&format!("a restart ends with {code:?}"), point, &ended)),
             }
         }
-        Err(self.told("it is never done", point, &started(self.command(program)).end()))
+        Err(self.told("it is never done", point, &started(command(program)).end()))
     }
 
     /// Runs the command with this strike. Returns the struck call, if it was reached.
@@ -122,19 +121,16 @@ impl Trial {
         let error = if at.is_multiple_of(2) { Errno::Io } else { Errno::NoSpace };
         let strike = Strike { at, how, error, name: "" };
         let requests = program.requests().len();
-        let ended = started(strike.prepare(shim().ok_or("no shim")?, program, self.command(program))).end();
+        let ended = started(strike.prepare(shim().ok_or("no shim")?, program, command(program))).end();
         let point = noted(program).pop();
         let is_quiet = program.requests().len() == requests;
         let well = ended_well(&ended, &strike, point.as_ref(), is_quiet);
         well.map_err(|breach| self.told(&breach, point.as_ref(), &ended)).map(|()| point)
     }
 
-    fn command(&self, program: &Program) -> Command {
-        if self.world.two_steps { two_steps::command(program) } else { command(program) }
-    }
-
     fn program(&self) -> Program {
-        let program = Program::new().file("a.csv", rows_with_comments(ROWS));
+        let program = if self.world.two_steps { with_contract("graph", Program::new) } else { Program::new() };
+        let program = program.file("a.csv", rows_with_comments(ROWS));
         let World { seed, faults, .. } = &self.world;
         let program = program.emulator(|settings| {
             settings.seed = seed + self.first.map_or(0, |(at, _)| at as u64);
@@ -166,7 +162,7 @@ impl Trial {
     /// The counted calls of it, if nothing is struck.
     pub(super) fn calls(&self) -> Vec<Point> {
         let program = self.program();
-        let command = self.command(&program);
+        let command = command(&program);
         started(Strike::listing().prepare(shim().expect("a shim"), &program, command)).end().expect_code(0);
         noted(&program)
     }

@@ -15,7 +15,7 @@
 //! | `fate` | what happens to one request |
 //! | `throttled` | the formats of a 429 |
 //! | `connections` | connections that are kept, and closed by the server |
-//! | `two_steps` | a contract with two steps |
+//! | `graph` | what the contract `graph` spells otherwise |
 //! | `renewal` | tokens that expire, with late successors |
 //! | `pace` | what a process reports while it waits |
 //! | `life` | a process that can die |
@@ -28,6 +28,7 @@
 mod checks;
 mod connections;
 mod fate;
+mod graph;
 mod history;
 mod life;
 mod lists;
@@ -39,7 +40,6 @@ mod scenario;
 mod server;
 mod step_checks;
 mod throttled;
-pub(crate) mod two_steps;
 mod witness;
 mod world;
 

@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use super::connections::Connections;
 use super::fate::{Fate, How, counted_after_death, effect_after_death};
+use super::graph::only_comment;
 use super::life::Life;
 use super::pace::PaceWatch;
 use super::scenario::Scenario;
 use super::server::Origin;
-use super::step_checks::only_comment;
 use super::throttled::{name_time, throttled};
 use super::world::{State, World};
 

@@ -36,7 +36,6 @@ use super::network::Network;
 use super::pace::PaceWatch;
 use super::renewal;
 use super::scenario::{Command, FileRow, Scenario};
-use super::two_steps;
 use super::world::World;
 
 /// How a start is meant to end.
@@ -325,10 +324,11 @@ impl PreflightListener for Witnessed {
     }
 }
 
+/// `graph`, whose rows have two steps, or `defender`.
 pub(super) fn contract(has_two_steps: bool) -> &'static Contract {
-    static CONTRACT: OnceLock<Contract> = OnceLock::new();
-    let one_step = || CONTRACT.get_or_init(|| load("defender").expect("is built in"));
-    if has_two_steps { two_steps::contract() } else { one_step() }
+    static CONTRACTS: [OnceLock<Contract>; 2] = [OnceLock::new(), OnceLock::new()];
+    let name = if has_two_steps { "graph" } else { "defender" };
+    CONTRACTS[usize::from(has_two_steps)].get_or_init(|| load(name).expect("is built in"))
 }
 
 /// Where seeds keep their disks: in memory, if there is such a file system.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bulk_triage::model::quota_spec::{Quota, Window};
 use serde_json::json;
 
+use super::graph;
 use super::renewal::Renewals;
 
 /// All that is decided beforehand.
@@ -74,7 +75,7 @@ pub(super) struct Scenario {
     pub(super) renewals: Option<Renewals>,
     /// `--compare`: the incidents are read before anything is sent.
     pub(super) compares: bool,
-    /// Whether a comment is a request of its own.
+    /// Whether the contract is `graph`: a comment is a request of its own.
     pub(super) two_steps: bool,
 }
 
@@ -252,9 +253,12 @@ impl Scenario {
         .with_wire(&mut fastrand::Rng::with_seed(seed ^ 0x3173))
     }
 
-    /// In a quarter of the seeds, a comment is a request of its own, which some incidents refuse.
+    /// In a quarter of the seeds the contract is `graph`: a comment is a request of its own, which some incidents refuse.
     fn with_steps(mut self, rng: &mut fastrand::Rng) -> Scenario {
         self.two_steps = rng.u8(..4) == 0;
+        for row in self.commands.iter_mut().flat_map(|command| &mut command.rows).filter(|_| self.two_steps) {
+            row.body = graph::body(&row.body);
+        }
         let refuses_some = self.two_steps && rng.u8(..4) == 0;
         for incident in self.incidents.iter_mut().filter(|incident| refuses_some && incident.habit == Habit::Takes) {
             incident.habit = if rng.bool() { Habit::RefusesComments } else { Habit::Takes };

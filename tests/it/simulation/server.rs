@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::graph;
 use super::scenario::{Habit, Rewrite, Scenario};
 
 /// The service.
@@ -24,6 +25,7 @@ pub(super) struct Server {
     /// Until when others have used up the quota.
     pub(super) busy_until: Duration,
     rewrite: Rewrite,
+    is_graph: bool,
 }
 
 #[derive(Debug)]
@@ -63,20 +65,32 @@ pub(super) struct Applied {
 impl Server {
     pub(super) fn new(scenario: &Scenario) -> Server {
         let before: Timestamp = "2026-11-20T08:00:00Z".parse().expect("a time");
-        let incidents = scenario.incidents.iter().map(|seeded| {
-            let stored = |text: &String| comment(&scenario.rewrite.stored(text), before);
-            let comments = seeded.comment.iter().map(stored).collect();
-            let values = Map::from_iter([("status".to_owned(), json!("Active"))]);
-            (seeded.id, Incident { habit: seeded.habit, values, comments, hidden: Vec::new() })
-        });
-        Server {
-            incidents: incidents.collect(),
+        let mut server = Server {
+            incidents: BTreeMap::new(),
             counted: Vec::new(),
             applied: Vec::new(),
             pending: Vec::new(),
             busy_until: Duration::ZERO,
             rewrite: scenario.rewrite,
+            is_graph: scenario.two_steps,
+        };
+        for seeded in &scenario.incidents {
+            let comments = seeded.comment.iter().map(|text| server.stored(text, before)).collect();
+            let status = if scenario.two_steps { "active" } else { "Active" };
+            let values = Map::from_iter([("status".to_owned(), json!(status))]);
+            let incident = Incident { habit: seeded.habit, values, comments, hidden: Vec::new() };
+            server.incidents.insert(seeded.id, incident);
         }
+        server
+    }
+
+    /// A comment as it is stored.
+    fn stored(&self, text: &str, wall: Timestamp) -> Value {
+        let text = self.rewrite.stored(text);
+        if self.is_graph {
+            return graph::comment(&text, wall);
+        }
+        json!({"comment": text, "createdBy": "triage@contoso.com", "createdTime": format!("{wall:.7}")})
     }
 
     /// Applies an update; reads show it at `visible`. Returns the status and the body of the response.
@@ -88,29 +102,29 @@ impl Server {
         wall: Timestamp,
         visible: Duration,
     ) -> (u16, Value) {
-        let Some(incident) = self.incidents.get_mut(&id) else { return (404, error("NotFound")) };
-        match incident.habit {
+        let Some(habit) = self.incidents.get(&id).map(|incident| incident.habit) else {
+            return (404, error("NotFound"));
+        };
+        match habit {
             Habit::Missing => return (404, error("NotFound")),
             Habit::Refuses => return (400, error("InvalidInput")),
             Habit::Conflicts => return (409, error("Conflict")),
             Habit::Ignores => return self.read(id, None),
             Habit::Takes | Habit::RefusesComments | Habit::Merged | Habit::IgnoresPartly => {}
         }
-        let takes_all = incident.habit != Habit::IgnoresPartly;
+        let takes_all = habit != Habit::IgnoresPartly;
         let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
+        let comment = asked.get("comment").and_then(Value::as_str).map(|text| self.stored(text, wall));
+        let incident = self.incidents.get_mut(&id).expect("it was there");
         let mut hidden = Hidden { until: visible, before: Map::new(), comment: None };
         let ignored = if takes_all { 0 } else { asked.len() - 1 };
         for (name, value) in asked.into_iter().skip(ignored) {
-            match value.as_str() {
-                Some(text) if name == "comment" => {
-                    let comment = comment(&self.rewrite.stored(text), wall);
-                    hidden.comment = Some(comment.clone());
-                    incident.comments.push(comment);
-                }
-                _ => {
-                    let before = incident.values.insert(name.clone(), value);
-                    hidden.before.insert(name, before.unwrap_or_default());
-                }
+            if name == "comment" {
+                hidden.comment.clone_from(&comment);
+                incident.comments.extend(comment.clone());
+            } else {
+                let before = incident.values.insert(name.clone(), value);
+                hidden.before.insert(name, before.unwrap_or_default());
             }
         }
         incident.hidden.push(hidden);
@@ -155,9 +169,11 @@ impl Server {
             let at = comment.as_ref().and_then(|hidden| comments.iter().rposition(|shown| shown == hidden));
             at.map(|at| comments.remove(at));
         }
-        shown.insert("incidentId".to_owned(), json!(id));
-        let merged = incident.habit == Habit::Merged;
-        shown.insert("redirectIncidentId".to_owned(), if merged { json!(id + 1_000_000) } else { Value::Null });
+        // Graph writes them as texts.
+        let number = |id: u64| if self.is_graph { json!(id.to_string()) } else { json!(id) };
+        shown.insert(if self.is_graph { "id" } else { "incidentId" }.to_owned(), number(id));
+        let target = (incident.habit == Habit::Merged).then(|| number(id + 1_000_000));
+        shown.insert("redirectIncidentId".to_owned(), target.unwrap_or_default());
         shown.insert("comments".to_owned(), json!(comments));
         (200, Value::Object(shown))
     }
@@ -176,10 +192,6 @@ impl Server {
         let values = self.incidents.get(&id).map(|incident| &incident.values);
         values.is_some_and(|values| asked.iter().all(|(name, value)| values.get(name) == Some(value)))
     }
-}
-
-fn comment(text: &str, wall: Timestamp) -> Value {
-    json!({"comment": text, "createdBy": "triage@contoso.com", "createdTime": format!("{wall:.7}")})
 }
 
 fn error(code: &str) -> Value {

@@ -1,8 +1,7 @@
 //! The promises for rows with two steps: what the server knows of the update and of the comment, against the row's line.
 
-use super::checks::{Line, comment_of, has_comment, without_comment};
+use super::checks::{Line, has_comment, without_comment};
 use super::scenario::FileRow;
-use super::two_steps;
 use super::world::World;
 
 /// Compares what the server knows about a row with its result.
@@ -50,12 +49,4 @@ pub(super) fn truth(world: &World, run: &str, line: &Line, row: &FileRow) -> Res
         "failed" | "not-attempted" if may_come => Err("the server may still apply it"),
         _ => Ok(()),
     }
-}
-
-/// The text of a comment's request, without the members that it always has.
-pub(super) fn only_comment(body: &str) -> Option<String> {
-    let start = format!("{{{},", two_steps::COMMENT_TYPE);
-    let rest = body.strip_prefix(&start)?;
-    let body = format!("{{{rest}");
-    comment_of(&body).is_some().then_some(body)
 }
