@@ -191,26 +191,32 @@ fn any_lost_response_keeps_the_promises() {
     count.end("answers that are lost");
 }
 
-/// Between the steps of a row, and around them: a start that ends at any call, and any response that is lost.
+/// Between the steps of a row, and around them: a start that ends at any call, and any response that is lost. In the longer
+/// mode every call also fails.
 #[test]
 fn crashes_between_steps_keep_the_promises() {
     if shim().is_none() {
         return;
     }
     let count = Count::default();
-    let in_two_steps = |trial: Trial| Trial { world: trial.world.in_two_steps(), ..trial };
-    let points = in_two_steps(Trial::undisturbed()).calls().len();
-    let is_all = setting("BULK_TRIAGE_FAULTS").is_some_and(|mode| mode == "all");
-    let every = if is_all { 1 } else { points / 16 };
-    let crashes = (1..=points).step_by(every.max(1)).zip([How::Before, How::After].into_iter().cycle());
-    let mut trials: Vec<Trial> = crashes.map(|(at, how)| in_two_steps(Trial::first(1, at, how))).collect();
-    let responses = (1..=36).step_by(if is_all { 1 } else { 7 });
-    let faults = ["cut", "cut-after", "503-after", "html-after", "error-200-after"].into_iter().cycle();
-    trials.extend(
-        responses
-            .zip(faults)
-            .map(|(at, fault)| in_two_steps(Trial { world: World::losing(fault, at), ..Trial::undisturbed() })),
-    );
-    each(&trials, &count);
+    let crash = |at, how| Trial::first(1, at, how).in_two_steps();
+    let loss = |fault: &str, at| Trial { world: World::losing(fault, at), ..Trial::undisturbed() }.in_two_steps();
+    let faults = ["cut", "cut-after", "503-after", "html-after", "error-200-after"];
+    if setting("BULK_TRIAGE_FAULTS").is_some_and(|mode| mode == "all") {
+        for how in How::ALL {
+            let points = all(&count, |at| crash(at, how));
+            tell(&format!("two steps, {how}: {points} points"));
+        }
+        for fault in faults {
+            all(&count, |at| loss(fault, at));
+        }
+    } else {
+        let points = Trial::undisturbed().in_two_steps().calls().len();
+        let places = (1..=points).step_by((points / 16).max(1));
+        let mut trials: Vec<Trial> =
+            places.zip([How::Before, How::After].into_iter().cycle()).map(|(at, how)| crash(at, how)).collect();
+        trials.extend((1..=36).step_by(7).zip(faults.into_iter().cycle()).map(|(at, fault)| loss(fault, at)));
+        each(&trials, &count);
+    }
     count.end("crashes and lost answers of runs with two steps");
 }

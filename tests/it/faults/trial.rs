@@ -35,11 +35,6 @@ impl World {
         World { seed, faults: faults.iter().map(|fault| (*fault).to_owned()).collect(), loses: None, two_steps: false }
     }
 
-    /// The same with two steps.
-    pub(super) fn in_two_steps(self) -> World {
-        World { two_steps: true, ..self }
-    }
-
     /// No faults but this one, at one request.
     pub(super) fn losing(fault: &str, at: usize) -> World {
         World { seed: 1, faults: vec![format!("{fault}@{at}")], loses: Some(at), two_steps: false }
@@ -71,6 +66,12 @@ impl Trial {
 
     pub(super) fn undisturbed() -> Trial {
         Trial { world: World::of_seed(1), first: None, step: 0 }
+    }
+
+    /// The same with two steps.
+    pub(super) fn in_two_steps(mut self) -> Trial {
+        self.world.two_steps = true;
+        self
     }
 
     /// Runs the trial.
@@ -225,6 +226,6 @@ impl FromStr for Trial {
         let how = How::ALL.into_iter().find(|one| one.to_string() == how).ok_or("once, on, before or after")?;
         let seed = seed.parse().map_err(|_| "a seed")?;
         let trial = Trial { step, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) };
-        Ok(if two_steps { Trial { world: trial.world.in_two_steps(), ..trial } } else { trial })
+        Ok(if two_steps { trial.in_two_steps() } else { trial })
     }
 }
