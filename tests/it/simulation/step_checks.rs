@@ -11,13 +11,18 @@ pub(super) fn truth(world: &World, run: &str, line: &Line, row: &FileRow) -> Res
     let server = &state.server;
     let left = without_comment(&row.body);
     let (sets, incident) = (left != "{}", row.incident);
-    let applied = |is_part: &dyn Fn(&str) -> bool, is_own: bool| {
-        let done = server.applied.iter().filter(|done| done.incident == incident && is_part(&done.body));
-        done.filter(|done| !is_own || done.origin.run == run && done.origin.row == line.row).count()
+    // When, in the order of the server.
+    let times = |is_part: &dyn Fn(&str) -> bool, is_own: bool| -> Vec<usize> {
+        let done = server.applied.iter().enumerate();
+        let done = done.filter(|(_, done)| done.incident == incident && is_part(&done.body));
+        let done = done.filter(|(_, done)| !is_own || done.origin.run == run && done.origin.row == line.row);
+        done.map(|(at, _)| at).collect()
     };
+    let applied = |is_part: &dyn Fn(&str) -> bool, is_own: bool| times(is_part, is_own).len();
     let is_set = |body: &str| body == left;
     let is_comment = |body: &str| has_comment(body, &row.body);
     let (own_sets, own_comments) = (applied(&is_set, true), applied(&is_comment, true));
+    let is_comment_first = sets && own_comments > 0 && times(&is_comment, true).first() < times(&is_set, false).first();
     // Without the journal nobody can tell whose update it was. Reads beforehand show values that nobody has to set.
     let has_values = !sets || applied(&is_set, false) > 0 || world.scenario.compares;
     let has_comment = !row.appends || applied(&is_comment, false) > 0;
@@ -29,6 +34,7 @@ pub(super) fn truth(world: &World, run: &str, line: &Line, row: &FileRow) -> Res
     let names_update = line.message.contains("was set") || line.message.contains("were set");
     match line.outcome.as_str() {
         _ if own_comments > 1 => Err("the server has added its comment more than once"),
+        _ if is_comment_first => Err("the server has added its comment before its values"),
         "updated" if !has_values => Err("nobody has ever set its values"),
         "updated" if !has_comment => Err("nobody has ever added its comment"),
         "unchanged" if !(has_values && has_comment) => Err("nobody has ever applied it"),
