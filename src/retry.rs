@@ -63,7 +63,7 @@ impl Policy {
             Verdict::Redirected { .. } => failed(OutcomeCode::Redirected),
             Verdict::Rejected | Verdict::Unsent(WhyUnsent::ContainsToken) => failed(OutcomeCode::Rejected),
             Verdict::NotFound => failed(OutcomeCode::NotFound),
-            Verdict::Forbidden => failed(OutcomeCode::Forbidden),
+            Verdict::Forbidden { .. } => failed(OutcomeCode::Forbidden),
             Verdict::Conflict => failed(OutcomeCode::Conflict),
             Verdict::Unexpected => failed(OutcomeCode::Unexpected),
             Verdict::Throttled { .. } | Verdict::Unauthorized { .. } | Verdict::Unsent(WhyUnsent::NoToken) => {
@@ -168,7 +168,7 @@ mod tests {
             (Verdict::Redirected { to: 8 }, failed(OutcomeCode::Redirected)),
             (Verdict::Rejected, failed(OutcomeCode::Rejected)),
             (Verdict::NotFound, failed(OutcomeCode::NotFound)),
-            (Verdict::Forbidden, failed(OutcomeCode::Forbidden)),
+            (Verdict::Forbidden { by_policy: false }, failed(OutcomeCode::Forbidden)),
             (Verdict::Conflict, failed(OutcomeCode::Conflict)),
             (Verdict::Unexpected, failed(OutcomeCode::Unexpected)),
             (Verdict::Unauthorized { is_news: true }, RetryDecision::Pause),

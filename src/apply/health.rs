@@ -67,6 +67,8 @@ pub(super) enum HealthEvent {
     Up,
     /// The permission is missing.
     Forbidden,
+    /// A policy of the tenant refuses the token.
+    Blocked,
     /// No connection is possible, and a retry can't fix it.
     Unreachable,
     /// The token was refused, and a new one was too.
@@ -135,9 +137,12 @@ impl Health {
                 return HealthEvent::None;
             }
             Verdict::Transient { .. } | Verdict::Unsent(WhyUnsent::NoConnection(_)) => return self.record_nothing(at),
-            Verdict::Forbidden => {
+            Verdict::Forbidden { by_policy } => {
                 self.forbidden += 1;
                 self.on_response();
+                if *by_policy {
+                    return HealthEvent::Blocked;
+                }
                 let missing = !self.any_success || self.forbidden >= FORBIDDEN_AFTER;
                 return if missing { HealthEvent::Forbidden } else { HealthEvent::None };
             }
@@ -410,13 +415,13 @@ mod tests {
     #[test]
     fn first_403_or_five_in_a_row_stop() {
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.record(&Verdict::Forbidden, second(0)), HealthEvent::Forbidden);
+        assert_eq!(health.record(&Verdict::Forbidden { by_policy: false }, second(0)), HealthEvent::Forbidden);
         let mut health = Health::new(Duration::from_mins(10));
         assert_eq!(health.record(&UPDATED, second(0)), HealthEvent::None);
         for at in 1..5 {
-            assert_eq!(health.record(&Verdict::Forbidden, second(at)), HealthEvent::None);
+            assert_eq!(health.record(&Verdict::Forbidden { by_policy: false }, second(at)), HealthEvent::None);
         }
-        assert_eq!(health.record(&Verdict::Forbidden, second(5)), HealthEvent::Forbidden);
+        assert_eq!(health.record(&Verdict::Forbidden { by_policy: false }, second(5)), HealthEvent::Forbidden);
         // A 429 in between tells nothing about the permission; any other response does.
         for (between, news) in [
             (Verdict::Throttled { resume: None }, HealthEvent::Forbidden),
@@ -426,11 +431,18 @@ mod tests {
             let mut health = Health::new(Duration::from_mins(10));
             let _ = health.record(&UPDATED, second(0));
             for at in 1..5 {
-                assert_eq!(health.record(&Verdict::Forbidden, second(at)), HealthEvent::None);
+                assert_eq!(health.record(&Verdict::Forbidden { by_policy: false }, second(at)), HealthEvent::None);
             }
             let _ = health.record(&between, second(5));
-            assert_eq!(health.record(&Verdict::Forbidden, second(6)), news, "{between:?}");
+            assert_eq!(health.record(&Verdict::Forbidden { by_policy: false }, second(6)), news, "{between:?}");
         }
+    }
+
+    #[test]
+    fn policy_of_the_tenant_stops_at_once() {
+        let mut health = Health::new(Duration::from_mins(10));
+        assert_eq!(health.record(&UPDATED, second(0)), HealthEvent::None);
+        assert_eq!(health.record(&Verdict::Forbidden { by_policy: true }, second(1)), HealthEvent::Blocked);
     }
 
     #[test]

@@ -169,6 +169,15 @@ pub enum StopReason {
         /// What the service said.
         message: String,
     },
+    /// A policy of the tenant refuses the token.
+    #[error(
+        "Conditional Access blocks the token: {message}; ask an administrator which policy it is (Entra's sign-in log shows \
+         it) and to exclude the application or user from it"
+    )]
+    Blocked {
+        /// What the service said.
+        message: String,
+    },
     /// The API refuses the query of a list (400).
     #[error("the API rejects the query: {message}")]
     QueryRejected {

@@ -159,7 +159,7 @@ impl WorkSource for Rows<'_> {
         let had_next = row.steps.has_next();
         let (mut end, step) =
             row.on_attempt_end(completed, ended.streak, &self.policy, &mut self.own_comments, &mut self.rng);
-        if ended.event == HealthEvent::Forbidden {
+        if matches!(ended.event, HealthEvent::Forbidden | HealthEvent::Blocked) {
             // Not the row's fault: it is sent once the permission was granted.
             end.outcome = None;
         }

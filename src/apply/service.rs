@@ -59,6 +59,7 @@ impl Effects {
             HealthEvent::Up => tell(Event::ServiceUp),
             HealthEvent::Unreachable => stop(StopReason::Unreachable { message }),
             HealthEvent::Forbidden => stop(StopReason::Forbidden { message }),
+            HealthEvent::Blocked => stop(StopReason::Blocked { message }),
             HealthEvent::Unauthorized => stop(StopReason::Unauthorized { message }),
         }
     }

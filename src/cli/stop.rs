@@ -21,9 +21,10 @@ pub(super) fn stop_message(stop: &StopReason, contract: &Contract) -> String {
 pub(super) fn code_of(stop: &StopReason) -> u8 {
     match stop {
         StopReason::Unreachable { .. } | StopReason::QueryRejected { .. } => exit::USAGE,
-        StopReason::Unauthorized { .. } | StopReason::NotRenewed { .. } | StopReason::Forbidden { .. } => {
-            exit::NOT_ALLOWED
-        }
+        StopReason::Unauthorized { .. }
+        | StopReason::NotRenewed { .. }
+        | StopReason::Forbidden { .. }
+        | StopReason::Blocked { .. } => exit::NOT_ALLOWED,
         StopReason::TooManyFailures { .. } | StopReason::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
         StopReason::Requested
         | StopReason::Deadline

@@ -17,6 +17,12 @@ use crate::model::call::{Call, CallResult, Incident, Verdict, WhyUnsent};
 pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
     ["request-id", "x-ms-request-id", "x-ms-correlation-request-id", "client-request-id"];
 
+/// The error of Conditional Access, in the body or in [`CHALLENGE`].
+const INSUFFICIENT_CLAIMS: &str = "insufficient_claims";
+
+/// The header with which a service refuses a token.
+pub(super) const CHALLENGE: &str = "www-authenticate";
+
 /// Classifies the response to `call` at `now`.
 #[must_use]
 pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError>, now: Now) -> CallResult {
@@ -52,7 +58,7 @@ pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError
     let verdict = match reply.status {
         400 | 422 => Verdict::Rejected,
         401 => Verdict::Unauthorized { is_news: true },
-        403 => Verdict::Forbidden,
+        403 => Verdict::Forbidden { by_policy: is_refused_by_policy(&reply, error.as_ref()) },
         404 => Verdict::NotFound,
         409 | 412 => Verdict::Conflict,
         429 => Verdict::Throttled { resume: resume(&reply.headers, &reply.body, names, now.wall) },
@@ -130,6 +136,12 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
 /// A text of the server for a message.
 pub(super) fn brief(text: &str) -> String {
     one_line(text)
+}
+
+/// Whether Conditional Access refuses the token: it has not the claims that a policy of the tenant demands.
+fn is_refused_by_policy(reply: &Reply, error: Option<&ErrorBody>) -> bool {
+    error.is_some_and(|error| error.to_string().contains(INSUFFICIENT_CLAIMS))
+        || reply.header(CHALLENGE).is_some_and(|challenge| challenge.contains(INSUFFICIENT_CLAIMS))
 }
 
 /// The verdict of a list's 200.
@@ -358,6 +370,31 @@ pub(super) mod tests {
                 (message, Some(request_id)),
                 "{status}"
             );
+        }
+    }
+
+    #[test]
+    fn insufficient_claims_are_a_refusal_by_policy() {
+        let challenge = r#"Bearer realm="", error="insufficient_claims", claims="e30=""#;
+        let code = r#"{"error":{"code":"insufficient_claims","message":"More claims are needed."}}"#;
+        let inner = r#"{"error":{"code":"Forbidden","message":"insufficient_claims"}}"#;
+        let oauth = r#"{"error":"insufficient_claims","error_description":"More claims are needed."}"#;
+        let other = r#"{"error":{"code":"Forbidden","message":"The permission is missing."}}"#;
+        for (header, body, by_policy) in [
+            (challenge, "", true),
+            (challenge, other, true),
+            ("", code, true),
+            ("", inner, true),
+            ("", oauth, true),
+            ("", other, false),
+            ("Bearer error=\"insufficient_scope\"", other, false),
+            ("", "", false),
+        ] {
+            let headers = vec![(CHALLENGE.to_owned(), header.to_owned())];
+            for call in [get(), update(r#"{"comment":"x"}"#)] {
+                let result = result_of(&call, Ok(Reply { headers: headers.clone(), ..reply(403, body) }));
+                assert_eq!(result.verdict, Verdict::Forbidden { by_policy }, "{header} {body}");
+            }
         }
     }
 

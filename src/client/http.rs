@@ -17,7 +17,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, 
 use secrecy::ExposeSecret as _;
 
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
-use super::classify::REQUEST_ID_HEADERS;
+use super::classify::{CHALLENGE, REQUEST_ID_HEADERS};
 use super::consent::ConsentedOrigin;
 use super::member_filter::Keep;
 use super::origin::{LOCALHOST, Origin};
@@ -165,7 +165,8 @@ impl Transport for HttpTransport {
         if let Some(info) = response.extensions().get::<HttpInfo>() {
             self.served().insert(info.local_addr());
         }
-        let is_read = |name: &str| throttle::HEADERS.contains(&name) || REQUEST_ID_HEADERS.contains(&name);
+        let is_read =
+            |name: &str| throttle::HEADERS.contains(&name) || REQUEST_ID_HEADERS.contains(&name) || name == CHALLENGE;
         let keep = response.status().is_success().then_some(request.keep);
         Ok(receive(response, keep, self.bounds, is_read).await)
     }

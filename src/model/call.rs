@@ -152,7 +152,10 @@ pub enum Verdict {
     /// 404.
     NotFound,
     /// 403.
-    Forbidden,
+    Forbidden {
+        /// Whether a policy of the tenant (Conditional Access) refuses the token, not a missing permission.
+        by_policy: bool,
+    },
     /// 401.
     Unauthorized {
         /// Whether it is news about the token: of requests in flight together, only for the first.
@@ -265,7 +268,7 @@ impl Verdict {
             Verdict::Redirected { .. } => REDIRECTED,
             Verdict::Rejected => "rejected",
             Verdict::NotFound => "not-found",
-            Verdict::Forbidden => "forbidden",
+            Verdict::Forbidden { .. } => "forbidden",
             Verdict::Unauthorized { .. } => "unauthorized",
             Verdict::Conflict => "conflict",
             Verdict::Throttled { .. } => "throttled",

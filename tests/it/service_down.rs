@@ -59,6 +59,29 @@ fn after_success_only_five_403s_stop_the_run() {
     assert_eq!(then.requests().len(), 15);
 }
 
+/// Rows that Conditional Access blocks have not failed: they are sent once it lets them.
+#[test]
+fn conditional_access_stops_at_once_with_advice() {
+    for contract in ["defender", "graph"] {
+        let options = format!("a.csv --contract {contract} --concurrency 1");
+        let program = program(10, &["insufficient-claims@4"]);
+        let ended = program.send(&options).expect_code(5);
+        let ended = ended.expect_text("Conditional Access blocks the token: insufficient_claims: ");
+        assert!(!ended.outcomes().contains_key("failed"), "{}", ended.printed());
+        ended.expect_text("sign-in log").expect_text("(exit 5)");
+        program.send(&options).expect_code(0).expect_outcomes(&[("updated", 10)]);
+        for id in 1..=10 {
+            assert_eq!(program.comments(id).len(), 1, "{contract}, incident {id}");
+        }
+        for line in ["run a.csv --compare --yes", "plan a.csv --compare", "fetch -o b.csv"] {
+            let program = Program::new().file("a.csv", closing(1..=2)).faulty_emulator(&["insufficient-claims"]);
+            let ended = program.run(&format!("{line} --contract {contract} --base-url {}", program.origin()));
+            ended.expect_code(5).expect_text("Conditional Access");
+            assert_eq!(program.requests().len(), 1, "{line}");
+        }
+    }
+}
+
 #[test]
 fn outage_without_patience_stops_without_failed_rows() {
     at_once(["down", "503", "cut", "cut-after"], |fault| {
