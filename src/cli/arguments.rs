@@ -4,14 +4,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::global::Format;
 use super::number::number;
 use super::row_options::RowArgs;
 use super::settings::argument;
+use crate::contract::regions;
 use crate::input::Source;
 use crate::journal::ReadScope;
+use crate::model::cloud::Cloud;
 use crate::model::quota_spec::{Quota, duration_text, parse_duration};
 use crate::session::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, PATIENCE, PreflightOptions, REMEMBER, SETTLE};
 
@@ -20,10 +22,24 @@ pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     PathBufValueParser::new().map(|path| Source::named(path.as_os_str()))
 }
 
+/// Reads the name of a cloud. China's are read, too, to be answered.
+fn cloud() -> impl TypedValueParser<Value = Cloud> {
+    let names = Cloud::ALL.map(|cloud| PossibleValue::new(cloud.name()));
+    let china = PossibleValue::new(Cloud::China.name()).hide(true).aliases(["21vianet", "azure-china", "mooncake"]);
+    PossibleValuesParser::new(names.into_iter().chain([china])).map(|name| cloud_named(&name))
+}
+
+/// The cloud of a name that was accepted: only China has others than its own.
+pub(super) fn cloud_named(name: &str) -> Cloud {
+    Cloud::ALL.into_iter().find(|cloud| cloud.name() == name).unwrap_or(Cloud::China)
+}
+
 /// Options that contradict `--emulator`, which has an address and a token of its own.
 #[cfg(feature = "emulator")]
-const NOT_WITH_EMULATOR: [&str; 8] = [
+const NOT_WITH_EMULATOR: [&str; 10] = [
     "base_url",
+    "cloud",
+    "region",
     "tenant",
     "auth",
     "token_file",
@@ -142,6 +158,12 @@ pub(super) struct CallArgs {
 /// Options for signing in, for every command that calls the API.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SignInArgs {
+    /// Cloud of the tenant: its API, sign-in host and token audience [default: that of the API's host]
+    #[arg(long, value_name = "CLOUD", value_parser = cloud())]
+    pub(super) cloud: Option<Cloud>,
+    /// Region of the classic API [default: the host for all regions]
+    #[arg(long, value_name = "REGION", value_parser = PossibleValuesParser::new(regions()))]
+    pub(super) region: Option<String>,
     /// The kind of credential.
     #[arg(long, value_enum, value_name = "KIND", help = AUTH)]
     pub(super) auth: Option<AuthKind>,

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::arguments::{AuthKind, CallArgs, SignInArgs, TokenFileMode};
 use super::environment::{self, AzureVariables, Environment};
 use super::global::GlobalArgs;
+use super::site::Site;
 use super::terminal::say;
 use super::tokens;
 use crate::cli::error::{Error, token_hint};
@@ -20,7 +21,6 @@ use crate::client::{
     SecretFile, SignInHost, TokenCache, TokenCommand, TokenError, TokenFile, TokenSource, is_tenant, is_tenant_id,
 };
 use crate::clock::Clock;
-use crate::contract::Contract;
 use crate::model::setting::{Origin, Settings};
 use crate::text::printable;
 
@@ -44,6 +44,7 @@ pub(super) struct Credential {
     azure: AzureVariables,
     credentials_directory: Option<PathBuf>,
     patience: Duration,
+    is_quiet: bool,
 }
 
 /// What was chosen, and what chose it.
@@ -73,6 +74,7 @@ impl Credential {
             azure: env.azure.clone(),
             credentials_directory: env.credentials_directory.clone(),
             patience: calls.patience,
+            is_quiet: global.quiet > 0,
         }))
     }
 
@@ -111,7 +113,8 @@ impl Credential {
     /// How it is shown before the prompt: its kind, and where it signs in unless that is one of Microsoft's hosts.
     pub(super) fn shown(&self) -> Option<String> {
         let kind = self.kind().filter(|kind| *kind != AuthKind::TokenFile)?;
-        let host = kind.is_application().then(|| self.host().ok()).flatten().filter(|host| !host.is_microsofts());
+        let named = if kind.is_application() { self.named_host().ok().flatten() } else { None };
+        let host = named.filter(|host| !host.is_microsofts());
         Some(host.map_or_else(|| kind.to_string(), |host| format!("{kind} at {}", host.origin())))
     }
 
@@ -130,14 +133,16 @@ impl Credential {
     ///
     /// # Errors
     /// If it is incomplete or refused.
-    pub(super) fn open(&self, contract: &Contract, may_request: bool) -> Result<Option<TokenCache>, Error> {
+    pub(super) fn open(&self, site: &Site, may_request: bool) -> Result<Option<TokenCache>, Error> {
         let Some(kind) = self.kind() else {
             return Ok(self.token.as_ref().map(TokenCache::given).transpose()?);
         };
+        let host = if kind.is_application() { Some(self.sign_in_host(site)?) } else { None };
+        let announce = || self.announce(kind, host.as_ref(), site);
         if kind != AuthKind::TokenFile && !may_request {
             return Ok(None);
         }
-        let resource = contract.audiences.first().map_or("", String::as_str);
+        let resource = site.audiences.first().map_or("", String::as_str);
         let clock = Clock::machine();
         let opened = match kind {
             AuthKind::TokenFile => {
@@ -154,10 +159,20 @@ impl Credential {
             }
             AuthKind::AzureCli => {
                 let tenant = self.sign_in.tenant.as_deref();
+                announce();
                 self.tokens_of(TokenCommand::azure_cli(resource, tenant, clock.clone()), &clock)
             }
-            AuthKind::ManagedIdentity => self.tokens_of(self.managed_identity(resource, &clock)?, &clock),
-            kind => self.tokens_of(self.application(kind, resource, &clock)?, &clock),
+            AuthKind::ManagedIdentity => {
+                let identity = self.managed_identity(resource, &clock)?;
+                announce();
+                self.tokens_of(identity, &clock)
+            }
+            kind => {
+                let host = host.clone().unwrap_or_else(|| site.sign_in_host());
+                let application = self.application(kind, host, resource, &clock)?;
+                announce();
+                self.tokens_of(application, &clock)
+            }
         };
         opened.map(Some)
     }
@@ -175,7 +190,22 @@ impl Credential {
         })
     }
 
-    fn application(&self, kind: AuthKind, resource: &str, clock: &Clock) -> Result<Entra, Error> {
+    /// Says where a token is requested, which for, and where it will be sent: before the request for it.
+    fn announce(&self, kind: AuthKind, host: Option<&SignInHost>, site: &Site) {
+        let foreign = host.filter(|host| !host.is_microsofts());
+        if self.is_quiet && foreign.is_none_or(|host| host.origin().is_loopback()) {
+            return;
+        }
+        let at = match (foreign, host) {
+            (Some(host), _) => format!(" at {} (AZURE_AUTHORITY_HOST)", host.origin()),
+            (None, Some(host)) => format!(" at {host}"),
+            (None, None) => String::new(),
+        };
+        let audience = site.audiences.first().map_or("", String::as_str);
+        say(&format!("signing in to {} by {kind}{at}, audience {}", site.origin, printable(audience)));
+    }
+
+    fn application(&self, kind: AuthKind, host: SignInHost, resource: &str, clock: &Clock) -> Result<Entra, Error> {
         let tenant = self.tenant().ok_or_else(|| self.incomplete(kind, "a tenant (--tenant or AZURE_TENANT_ID)"))?;
         if !is_tenant(tenant) {
             return Err(Error::Usage {
@@ -186,11 +216,7 @@ impl Credential {
         let needed = "a client ID (--client-id or AZURE_CLIENT_ID)";
         let client_id = self.client_id().ok_or_else(|| self.incomplete(kind, needed))?;
         expect_client_id(client_id)?;
-        let host = self.host()?;
         let proof = self.proof(kind)?;
-        if !host.is_microsofts() && !host.origin().is_loopback() {
-            say(&format!("signing in at {} (AZURE_AUTHORITY_HOST)", host.origin()));
-        }
         let application = Application { host, tenant: tenant.clone(), client_id: client_id.clone() };
         Ok(Entra::new(application, proof, resource, self.patience, clock.clone())?)
     }
@@ -234,10 +260,17 @@ impl Credential {
         })
     }
 
-    fn host(&self) -> Result<SignInHost, Error> {
+    /// The host that `AZURE_AUTHORITY_HOST` names.
+    fn named_host(&self) -> Result<Option<SignInHost>, Error> {
         let named = self.azure.authority_host.as_deref().map(SignInHost::named).transpose();
-        let named = named.map_err(|why| wrong_endpoint("AZURE_AUTHORITY_HOST", &why))?;
-        Ok(named.unwrap_or_default())
+        named.map_err(|why| wrong_endpoint("AZURE_AUTHORITY_HOST", &why))
+    }
+
+    /// Where an application signs in.
+    fn sign_in_host(&self, site: &Site) -> Result<SignInHost, Error> {
+        let Some(host) = self.named_host()? else { return Ok(site.sign_in_host()) };
+        site.expect_sign_in_at(&host)?;
+        Ok(host)
     }
 
     fn managed_identity(&self, resource: &str, clock: &Clock) -> Result<ManagedIdentity, Error> {
@@ -403,6 +436,8 @@ mod tests {
         }
         let sign_in = SignInArgs {
             auth: value("--auth").map(|kind| AuthKind::from_str(kind, false).expect("a kind")),
+            cloud: None,
+            region: None,
             tenant: None,
             client_id: value("--client-id").map(str::to_owned),
             token_file: value("--token-file").map(PathBuf::from),

@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::number::number;
 use crate::cli::error::Error;
-use crate::contract::Contract;
+use crate::contract::{self, Contract};
 use crate::emulator::{SignIn, SignInFault};
 use crate::files::open_input;
 use crate::model::quota_spec::parse_duration;
@@ -93,11 +93,13 @@ impl SignInArgs {
         let keys = self.keys.map(std::path::absolute).transpose();
         let keys = keys.map_err(|source| Error::Io { what: "cannot find the directory of the keys", source })?;
         let defaults = SignIn::new(lifetime);
-        let is_classic = |resource: &&String| !defaults.graph_resources.contains(resource);
+        // A contract of one's own can be for another service. A token is for one of the two APIs.
+        let is_graph = contract::load("graph").is_ok_and(|graph| graph.is_same_api(contract));
+        let own = |is_for_it: bool| contract.own_audiences().filter(move |_| is_for_it).map(str::to_owned);
         Ok(Some(SignIn {
             is_opaque: self.is_opaque,
-            // A contract of one's own can be for another service. A token is for one of the two APIs.
-            resources: defaults.resources.iter().chain(&contract.audiences).filter(is_classic).cloned().collect(),
+            resources: defaults.resources.into_iter().chain(own(!is_graph)).collect(),
+            graph_resources: defaults.graph_resources.into_iter().chain(own(is_graph)).collect(),
             tenant: self.tenant,
             client: self.client,
             secret: secret.map(|secret| secret.trim_end_matches(['\r', '\n']).into()),
@@ -106,7 +108,7 @@ impl SignInArgs {
             revoked_at: self.revoked_at,
             faults: self.sign_in_faults,
             log: self.sign_in_log,
-            ..defaults
+            ..SignIn::new(lifetime)
         }))
     }
 
@@ -141,4 +143,36 @@ fn parse_lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = parse_duration(text).map_err(|error| error.to_string())?;
     let is_long_enough = lifetime >= Duration::from_secs(1);
     is_long_enough.then_some(lifetime).ok_or_else(|| "a token lives for 1s or longer".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        sign_in: SignInArgs,
+        /// An option of the emulator that contradicts these.
+        #[arg(long)]
+        token_file: Option<PathBuf>,
+    }
+
+    #[test]
+    fn audience_of_own_contract_is_its_apis() {
+        for name in ["defender", "graph"] {
+            let mut contract = contract::load(name).expect("built in");
+            contract.audiences = vec!["api://ours".to_owned(), contract.audiences.remove(0)];
+            let args = Only::try_parse_from(["emulator", "--sign-in", "1h"]).expect("an option");
+            let settings = args.sign_in.into_settings(&contract).expect("no files").expect("wanted");
+            let defaults = SignIn::new(settings.lifetime);
+            let added = |all: &[String], known: &[String]| all[known.len()..].to_vec();
+            let of_classic = added(&settings.resources, &defaults.resources);
+            let of_graph = added(&settings.graph_resources, &defaults.graph_resources);
+            let (own, other) = if name == "graph" { (of_graph, of_classic) } else { (of_classic, of_graph) };
+            assert_eq!((own, other), (vec!["api://ours".to_owned()], Vec::new()), "{name}");
+        }
+    }
 }

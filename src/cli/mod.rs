@@ -49,6 +49,7 @@ mod send;
 mod settings;
 mod show;
 mod signals;
+mod site;
 mod stop;
 mod target;
 mod terminal;

@@ -132,8 +132,10 @@ impl<'a> NextStep<'a> {
         };
         let mut of_run = with_short_paths(&facts.row_options());
         let usual = Contract::from_toml(&facts.contract).map(|contract| contract.origin);
-        let is_of_settings =
-            matches!(facts.settings().origin("--base-url"), Some(ValueOrigin::File { .. } | ValueOrigin::Variable(_)));
+        let settings = facts.settings();
+        let is_of_settings = ["--base-url", "--cloud", "--region"]
+            .iter()
+            .any(|option| matches!(settings.origin(option), Some(ValueOrigin::File { .. } | ValueOrigin::Variable(_))));
         if usual.is_ok_and(|usual| usual != facts.origin) && !is_of_settings {
             of_run.push("--base-url", Some(facts.origin.clone()), ValueOrigin::Flag);
         }

@@ -17,7 +17,8 @@ use super::preflight::Preflight;
 use super::row_options::RowArgs;
 use super::send;
 use super::show::{import, opened, say_next, say_report, show, write_review};
-use super::target::{Access, Place, Target};
+use super::site::Place;
+use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
 use crate::cli::exit;
@@ -98,7 +99,7 @@ pub(super) fn run(
     let settings = args.rows.resolve(global)?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
-    let place = Place { given: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
+    let place = Place::of_contract(args.base_url.as_deref(), settings.contract.own_origin());
     let access = args.preflight.reads_all().then_some(Access::Read);
     let target = Target::new(settings.contract.clone(), place, &args.calls, access, global, env)?;
     let clock = Clock::machine();

@@ -3,7 +3,8 @@
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::target::{Access, Place, Target};
+use super::site::Place;
+use super::target::{Access, Target};
 use crate::cli::error::Error;
 use crate::client::{Origin, OriginError};
 use crate::contract::{BUILT_IN, load};

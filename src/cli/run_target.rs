@@ -3,7 +3,8 @@
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::target::{Access, Place, Target};
+use super::site::Place;
+use super::target::{Access, Target};
 use crate::cli::error::Error;
 use crate::journal::{Journal, RunSummary};
 use crate::session::contract_of;
@@ -26,7 +27,7 @@ pub(super) fn target_of(
     contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
     let place = Place::kept(base_url, &run.facts.origin, "the journal", global);
     place.expect_named(|typed| Error::Usage {
-        message: format!("run {name} is for {}, not for {typed}", place.named),
+        message: format!("run {name} is for {}, not for {typed}", run.facts.origin),
         hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
     })?;
     let target = Target::new(contract, place, calls, Some(access), global, env)?;

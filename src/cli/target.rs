@@ -9,15 +9,15 @@ use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::next_step::accepting;
 use super::settings::blame;
+use super::site::{Place, Site};
 use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::cli::error::Error;
 use crate::client::{
-    Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, OriginError, Proxy, TokenCache, TokenNeeds,
-    is_tenant_id,
+    Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds, is_tenant_id,
 };
 use crate::clock::Clock;
-use crate::contract::Contract;
+use crate::contract::{BUILT_IN, Contract, load};
 #[cfg(feature = "emulator")]
 use crate::emulator::{self, Running};
 use crate::model::change::TenantKey;
@@ -33,6 +33,8 @@ pub(super) struct Target {
     pub(super) contract: Contract,
     /// Where it is.
     consented: ConsentedOrigin,
+    /// The audiences of its tokens.
+    audiences: Vec<String>,
     /// The tenant that a token must be for, if it names one.
     tenant: Option<String>,
     /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
@@ -63,17 +65,6 @@ struct Refusal {
     hint: String,
 }
 
-/// What says where the API is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    /// `--base-url`, which the user has typed or set in their own settings or a variable: no project file can set it.
-    pub(super) given: Option<&'a str>,
-    /// The origin that is used without it.
-    pub(super) named: &'a str,
-    /// What names that: `the plan`.
-    pub(super) by: &'static str,
-}
-
 /// What a command does with incidents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -94,7 +85,8 @@ impl Target {
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let place = Place { given: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
+        let own = contract.own_origin().map(str::to_owned);
+        let place = Place::of_contract(args.base_url.as_deref(), own.as_deref());
         let access = if args.dry_run { Access::Read } else { Access::Write };
         let access = Some(access).filter(|_| !args.leaves_no_trace());
         Target::new(contract, place, &args.send.calls, access, global, env)
@@ -112,7 +104,8 @@ impl Target {
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let consented = place.consented(&contract, global)?;
+        let site = Site::of(&contract, place, (&calls.sign_in).into(), &global.settings)?;
+        let consented = place.consented(&site.origin, &contract, global)?;
         let origin = consented.origin().clone();
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
@@ -124,7 +117,7 @@ impl Target {
         }
         let credential = Credential::chosen(calls, env, global)?;
         let tokens = match &credential {
-            Some(credential) => credential.open(&contract, access.is_some())?,
+            Some(credential) => credential.open(&site, access.is_some())?,
             None => None,
         };
         let scope = calls.sign_in.tenant.as_deref();
@@ -147,6 +140,7 @@ impl Target {
         Ok(Target {
             contract,
             consented,
+            audiences: site.audiences,
             tenant: named,
             scope,
             quota,
@@ -190,7 +184,8 @@ impl Target {
     pub(super) fn settings(&self, global: &GlobalArgs) -> Settings {
         let mut added = Settings::default();
         added.push("--quota", Some(self.quota.to_string()), ValueOrigin::Contract);
-        if self.contract.origin.parse().is_ok_and(|origin: Origin| origin == *self.origin()) {
+        let own: Result<Origin, _> = self.contract.origin.parse();
+        if own.is_ok_and(|own| own == *self.origin()) || self.origin().host_of(&self.contract).is_some() {
             added.push("--base-url", Some(self.origin().to_string()), ValueOrigin::Contract);
         }
         self.credential.iter().for_each(|credential| credential.add_to(&mut added));
@@ -263,6 +258,7 @@ impl Target {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let consented = emulators("http://127.0.0.1", &contract)?;
         Ok(Target {
+            audiences: contract.audiences.clone(),
             contract,
             tenant: None,
             scope: Some(origin_scope(consented.origin())),
@@ -294,7 +290,7 @@ impl Target {
         };
         let own = self.origin().to_string();
         let needs = TokenNeeds {
-            audiences: contract.audiences.iter().cloned().chain([own]).collect(),
+            audiences: self.audiences.iter().cloned().chain([own]).collect(),
             permissions: permissions.into_iter().cloned().collect(),
             tenant: self.tenant.clone(),
             is_opaque: false,
@@ -353,43 +349,23 @@ fn origin_scope(origin: &Origin) -> TenantKey {
     TenantKey::origin(&origin.family())
 }
 
-/// A tenant or a name, at the origin's family.
+/// A tenant or a name, at the origin's family. A tenant's ID is the same in no two clouds, but a name can be.
 fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
-    if origin.is_built_in() { scope } else { scope.at(&origin.family()) }
+    let family = origin.family();
+    let is_usual = load(BUILT_IN[0]).is_ok_and(|contract| contract.origin == family);
+    if is_usual || (origin.is_built_in() && scope.is_tenant()) { scope } else { scope.at(&family) }
 }
 
-impl<'a> Place<'a> {
-    /// The place of something that keeps its origin, such as a plan. A base URL of settings is for it only if it is the
-    /// same; a typed one must be.
-    pub(super) fn kept(given: Option<&'a str>, named: &'a str, by: &'static str, global: &GlobalArgs) -> Place<'a> {
-        let origin = |text: &str| text.parse::<Origin>().ok();
-        let is_same = |given: &&str| origin(given).is_some_and(|given| Some(given) == origin(named));
-        let given = given.filter(|given| global.typed.has("--base-url") || is_same(given));
-        Place { given, named, by }
-    }
-
-    /// Checks that what is given, if anything is, is what is named. `other`: why not.
-    ///
-    /// # Errors
-    /// If it is another origin, or none.
-    pub(super) fn expect_named(&self, other: impl FnOnce(Origin) -> Error) -> Result<(), Error> {
-        match self.given.map(str::parse::<Origin>).transpose()? {
-            Some(given) if given != self.named.parse()? => Err(other(given)),
-            _ => Ok(()),
-        }
-    }
-
+impl Place<'_> {
     /// The origin, if the user has named it or nobody needs to. The one place where consent is found.
     ///
     /// # Errors
     /// If only a file or the journal names it.
-    fn consented(&self, contract: &Contract, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
-        if let Some(given) = self.given {
-            let origin =
-                given.parse().map_err(|error: OriginError| blame(&global.settings, "--base-url", error.into()))?;
-            return Ok(ConsentedOrigin::by_user(origin));
+    fn consented(&self, origin: &Origin, contract: &Contract, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
+        if self.given.is_some() {
+            return Ok(ConsentedOrigin::by_user(origin.clone()));
         }
-        ConsentedOrigin::named(self.named.parse()?, contract).map_err(|NotConsented(origin)| {
+        ConsentedOrigin::named(origin.clone(), contract).map_err(|NotConsented(origin)| {
             let why = "which is not built in, and your token is sent there only if you confirm it";
             Refusal::new(self.by, why, &origin, global).into()
         })

@@ -30,7 +30,7 @@ impl ConsentedOrigin {
     /// If it is neither built into the contract's API nor loopback.
     pub fn named(origin: Origin, contract: &Contract) -> Result<ConsentedOrigin, NotConsented> {
         let takes_opaque_only = origin.is_loopback();
-        if takes_opaque_only || origin.is_built_into(contract) {
+        if takes_opaque_only || origin.host_of(contract).is_some() {
             Ok(ConsentedOrigin { origin, takes_opaque_only })
         } else {
             Err(NotConsented(origin))

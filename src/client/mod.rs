@@ -19,6 +19,7 @@ mod retry_text;
 mod secret_file;
 mod sign_in;
 mod sign_in_error;
+mod sign_in_place;
 pub mod throttle;
 mod token_cache;
 mod token_source;

@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::contract::{BUILT_IN, Contract, built_in_hosts, built_in_hosts_of, load};
+use super::sign_in_place::SignInPlace;
+use crate::contract::{BUILT_IN, Contract, Host as ApiHost, built_in_at, load};
 
 /// Scheme, host and port: `https://api.security.microsoft.com`. The URL has nothing else, its host is in lower case and
 /// ASCII, and a port that its scheme implies is left out: so equal origins are equal values.
@@ -66,26 +67,38 @@ impl Origin {
     /// Whether it is a host of a built-in contract, by https at the usual port.
     #[must_use]
     pub fn is_built_in(&self) -> bool {
-        self.is_one_of(&built_in_hosts())
+        self.usual_host().and_then(built_in_at).is_some()
     }
 
-    /// The same for the contracts of one API: the hosts of another don't take its tokens.
+    /// The host of the contract's API that it is. The hosts of another API don't take its tokens.
     #[must_use]
-    pub fn is_built_into(&self, contract: &Contract) -> bool {
-        self.is_one_of(&built_in_hosts_of(contract))
+    pub fn host_of(&self, contract: &Contract) -> Option<&'static ApiHost> {
+        let own = self.usual_host()?;
+        contract.hosts().find(|host| host.name == own)
     }
 
-    fn is_one_of(&self, hosts: &[String]) -> bool {
-        self.is_https() && self.0.port().is_none() && hosts.iter().any(|host| host == self.host())
+    /// Its host, if it is reached by https at the usual port.
+    fn usual_host(&self) -> Option<&str> {
+        (self.is_https() && self.0.port().is_none()).then(|| self.host())
     }
 
-    /// The origin that represents its family: the origins of the built-in contracts are one, any other is its own.
+    /// The origin that represents its family. The origins of the built-in contracts are one family where they share their
+    /// tenants: in clouds with one place to sign in. Any other origin is its own.
     #[must_use]
     pub fn family(&self) -> String {
-        if self.is_built_in() {
-            return load(BUILT_IN[0]).map_or_else(|_| self.to_string(), |contract| contract.origin);
-        }
-        self.to_string()
+        let mut hosts =
+            BUILT_IN.iter().filter_map(|name| load(name).ok()).filter_map(|contract| self.host_of(&contract));
+        let of_cloud = |host: &ApiHost| {
+            let place = SignInPlace::of(*host.clouds.first()?);
+            load(BUILT_IN[0]).ok()?.host_in(*place.clouds.first()?, None).map(ApiHost::origin)
+        };
+        hosts.find_map(of_cloud).unwrap_or_else(|| self.to_string())
+    }
+
+    /// Its host as a name: without the port, and without the dot that may end a complete name.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        self.host().trim_end_matches('.')
     }
 
     /// Its host, without the port.
@@ -271,6 +284,25 @@ mod tests {
             "http://127.0.0.1:80",
         ] {
             assert!(!is_built_in(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn clouds_that_share_tenants_are_one_family() {
+        let family = |host: &str| format!("https://{host}").parse::<Origin>().expect(host).family();
+        for (host, of) in [
+            ("api.security.microsoft.com", "api.security.microsoft.com"),
+            ("au.api.security.microsoft.com", "api.security.microsoft.com"),
+            ("api-gcc.security.microsoft.us", "api.security.microsoft.com"),
+            ("graph.microsoft.com", "api.security.microsoft.com"),
+            ("api-gov.security.microsoft.us", "api-gov.security.microsoft.us"),
+            ("api-gov.securitycenter.microsoft.us", "api-gov.security.microsoft.us"),
+            ("graph.microsoft.us", "api-gov.security.microsoft.us"),
+            ("dod-graph.microsoft.us", "api-gov.security.microsoft.us"),
+            ("graph.microsoft.us:8443", "graph.microsoft.us:8443"),
+            ("gateway.contoso.example", "gateway.contoso.example"),
+        ] {
+            assert_eq!(family(host), format!("https://{of}"), "{host}");
         }
     }
 

@@ -1,7 +1,10 @@
 //! The rules of one API, typed.
 
+use serde::Deserialize;
+
 use super::api::Api;
 use crate::model::change::IncidentId;
+use crate::model::cloud::Cloud;
 use crate::model::edit::Spelling;
 use crate::model::operation::{OperationId, Operations};
 use crate::model::quota_spec::Quota;
@@ -144,6 +147,48 @@ pub struct Dependency {
     /// For each value of `on`, the values of `property` that are valid with it. A value of `on` that is not listed
     /// allows none.
     pub allowed: Vec<(String, Vec<String>)>,
+}
+
+/// A host at which an API is known to be. Requests go there by https, at the usual port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// In lower case.
+    pub name: String,
+    /// The clouds whose tenants it serves.
+    pub clouds: Vec<Cloud>,
+    /// The region, if it is for one.
+    pub region: Option<String>,
+    /// What a token for it names, if that is not what the contract says.
+    #[serde(default)]
+    pub(super) audiences: Vec<String>,
+}
+
+/// A cloud that an API is not in, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absence {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The hosts there, which lack what this program needs.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Worded for a person.
+    pub why: String,
+}
+
+impl Host {
+    /// `https://graph.microsoft.us`
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("https://{}", self.name)
+    }
+
+    /// Whether it serves this cloud; and, if one is named, this region.
+    #[must_use]
+    pub fn is_in(&self, cloud: Cloud, region: Option<&str>) -> bool {
+        self.clouds.contains(&cloud) && region.is_none_or(|region| self.region.as_deref() == Some(region))
+    }
 }
 
 impl Contract {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::api::Api;
-use super::definition::{Choice, Contract, Dependency, Property, PropertyKind};
+use super::definition::{Absence, Choice, Contract, Dependency, Host, Property, PropertyKind};
 use crate::model::operation::{OperationId, Operations};
 
 /// A whole contract.
@@ -14,10 +14,13 @@ use crate::model::operation::{OperationId, Operations};
 pub(super) struct ContractFile {
     pub(super) name: String,
     title: String,
-    origin: String,
-    /// The hosts at which the API is known to be: of built-in contracts only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) hosts: Vec<String>,
+    pub(super) origin: String,
+    /// The hosts at which the API is known to be: of built-in contracts only, and of one of them for each API.
+    #[serde(default, skip_serializing)]
+    pub(super) hosts: Vec<Host>,
+    /// The clouds that it is not in; likewise.
+    #[serde(default, skip_serializing)]
+    pub(super) absent: Vec<Absence>,
     /// Of contract format 1, which runs and plans of earlier revisions have kept: the path of an incident.
     #[serde(default, skip_serializing)]
     pub(super) path: Option<String>,
@@ -150,6 +153,11 @@ pub(super) struct DependencyEntry {
 }
 
 impl ContractFile {
+    /// Whether it describes the API whose updates have this path.
+    pub(super) fn is_of_api(&self, path: &str) -> bool {
+        self.operations.as_ref().is_some_and(|known| known.update.path == path)
+    }
+
     /// Whether the values of this property are added to existing ones.
     pub(super) fn appends(&self, property: &str) -> bool {
         let mut entries = self.properties.iter();
@@ -209,6 +217,7 @@ impl From<&Contract> for ContractFile {
             title: contract.title.clone(),
             origin: contract.origin.clone(),
             hosts: Vec::new(),
+            absent: Vec::new(),
             path: None,
             audiences: contract.audiences.clone(),
             quota: contract.quota.to_string(),

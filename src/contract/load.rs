@@ -69,20 +69,6 @@ pub fn load(name_or_file: &str) -> Result<Contract, ContractError> {
     })
 }
 
-/// The hosts of all built-in contracts, in lower case: where the API is known to be.
-#[must_use]
-pub fn built_in_hosts() -> Vec<String> {
-    BUILT_IN_FILES.iter().flat_map(|file| file.hosts.clone()).collect()
-}
-
-/// The hosts of the built-in contracts of this contract's API, in lower case.
-#[must_use]
-pub fn built_in_hosts_of(contract: &Contract) -> Vec<String> {
-    let is_same =
-        |file: &&ContractFile| file.operations.as_ref().is_some_and(|known| known.update.path == contract.api_path());
-    BUILT_IN_FILES.iter().filter(is_same).flat_map(|file| file.hosts.clone()).collect()
-}
-
 /// Whether a built-in contract adds the values of this property to existing ones. No other contract has properties of
 /// its own.
 #[must_use]
@@ -94,6 +80,11 @@ pub fn is_appended(property: &str) -> bool {
 pub(super) fn built_in(name: &str) -> Option<Contract> {
     let place = BUILT_IN.iter().position(|known| *known == name)?;
     Some(BUILT_IN_FILES[place].clone().into_contract().expect("the tests read every built-in contract"))
+}
+
+/// The built-in contracts as files.
+pub(super) fn built_in_files() -> &'static [ContractFile] {
+    &*BUILT_IN_FILES
 }
 
 /// In the order of [`BUILT_IN`], read once.
@@ -250,8 +241,8 @@ impl Contract {
     /// The problem, if the text is not a whole contract, or has an earlier format and extends no built-in contract.
     pub fn from_toml(text: &str) -> Result<Contract, String> {
         let mut file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        if !file.hosts.is_empty() {
-            return Err("`hosts` belongs to built-in contracts only".to_owned());
+        if !file.hosts.is_empty() || !file.absent.is_empty() {
+            return Err("`hosts` and `absent` belong to built-in contracts only".to_owned());
         }
         if file.path.is_some() && (file.operations.is_some() || file.api.is_some()) {
             return Err("`path` belongs to contract format 1, `operations` and `api` to format 2".to_owned());
@@ -279,7 +270,7 @@ impl ContractFile {
     /// # Errors
     /// If no built-in contract has the path: this one can't be completed.
     fn complete(&mut self, path: &str) -> Result<(), String> {
-        let fits = |base: &&ContractFile| base.operations.as_ref().is_some_and(|known| known.update.path == path);
+        let fits = |base: &&ContractFile| base.is_of_api(path);
         let named = BUILT_IN_FILES.iter().filter(|base| base.name == self.name);
         let base = named.chain(BUILT_IN_FILES.iter()).find(fits).ok_or_else(|| {
             format!("its contract, of format 1, has the path `{path}`, which no built-in contract has")
@@ -349,9 +340,6 @@ mod tests {
         assert_eq!([&contract.read_application, &contract.read_delegated], ["SecurityIncident.Read.All"; 2]);
         assert_eq!(contract.api.list.page_sizes, [50, 25, 10, 1]);
         assert_eq!(contract.api.list.filters.unassigned.as_deref(), Some("assignedTo eq null"));
-        for host in ["graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us"] {
-            assert!(built_in_hosts().contains(&host.to_owned()), "{host}");
-        }
         let classic = ["defender-classic", "defender"].map(|name| load(name).expect("built in"));
         assert!(classic[0].is_same_api(&classic[1]) && !classic[0].is_same_api(&contract));
     }

@@ -8,9 +8,11 @@ mod api;
 mod definition;
 mod extension;
 mod file;
+mod hosts;
 mod load;
 pub(crate) mod steps;
 
 pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListFilters, ListNames};
-pub use definition::{Choice, Contract, Dependency, Property, PropertyKind, SameAs};
-pub use load::{BUILT_IN, ContractError, built_in_hosts, built_in_hosts_of, is_appended, load};
+pub use definition::{Absence, Choice, Contract, Dependency, Host, Property, PropertyKind, SameAs};
+pub use hosts::{all_absent, built_in_at, regions};
+pub use load::{BUILT_IN, ContractError, is_appended, load};

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod change;
+pub mod cloud;
 pub mod comment_text;
 pub mod diagnostic;
 pub mod edit;

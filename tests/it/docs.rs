@@ -404,6 +404,11 @@ fn table_of_settings_is_that_of_the_schema() {
 }
 
 #[test]
+fn table_of_hosts_is_what_the_program_shows() {
+    expect_part("docs/sign-in.md", "<!-- made from the hosts of `clouds.rs` -->\n", &crate::clouds::table());
+}
+
+#[test]
 fn hostile_project_files_get_the_documented_refusals() {
     expect_part("docs/settings.md", "<!-- made by hostile project files -->\n", &hostile::table());
 }

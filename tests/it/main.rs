@@ -8,6 +8,7 @@ mod browser;
 mod changing_input;
 mod check_command;
 mod checked_before_sending;
+mod clouds;
 mod command_line;
 mod compare;
 mod complete_lists;

@@ -4,7 +4,7 @@
 mod emulator;
 mod endpoints;
 mod keeper;
-mod kinds;
+pub(crate) mod kinds;
 mod profiles;
 mod refusals;
 mod renewal;

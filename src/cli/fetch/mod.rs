@@ -21,7 +21,8 @@ use super::patience::open_journal;
 use super::read_calls::read_list;
 use super::send::runtime;
 use super::settings::load_contract;
-use super::target::{Access, Place, Target};
+use super::site::Place;
+use super::target::{Access, Target};
 use super::terminal::Terminal;
 use crate::apply::Completion;
 use crate::cli::error::Error;
@@ -115,8 +116,8 @@ pub(super) fn run(
 
 /// Where the list is read.
 fn target(args: &FetchArgs, contract: Contract, global: &GlobalArgs, env: &Environment) -> Result<Target, Error> {
-    let named = contract.origin.clone();
-    let place = Place { given: args.base_url.as_deref(), named: &named, by: "the contract" };
+    let own = contract.own_origin().map(str::to_owned);
+    let place = Place::of_contract(args.base_url.as_deref(), own.as_deref());
     Target::new(contract, place, &args.calls, Some(Access::Read), global, env)
 }
 

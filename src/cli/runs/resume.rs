@@ -66,7 +66,7 @@ pub(super) fn run(
 }
 
 /// Options of `runs resume` whose value stays that of the run.
-const OF_THE_RUN: [&str; 3] = ["--base-url", "--remember", "--results"];
+const OF_THE_RUN: [&str; 5] = ["--base-url", "--cloud", "--region", "--remember", "--results"];
 
 /// The dedup window and the settings of a run that is resumed: its own, where this command line says or can say nothing.
 fn options_of_resumed(

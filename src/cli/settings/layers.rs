@@ -37,8 +37,10 @@ pub(super) const ANY_FILE: [&str; 14] = [
 ];
 
 /// Options that a system or user file may set, and no project file; with what a cloned folder must not do.
-pub(super) const OWN_FILES: [(&str, &str); 13] = [
+pub(super) const OWN_FILES: [(&str, &str); 15] = [
     ("base-url", SEND),
+    ("cloud", SEND),
+    ("region", SEND),
     ("auth", SEND),
     ("tenant", SEND),
     ("client-id", SEND),

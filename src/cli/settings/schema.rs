@@ -39,7 +39,12 @@ fn definition(arg: &Arg) -> Value {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     definition.insert("description".to_owned(), help.into());
     let default = arg.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
-    let choices: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let choices: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .filter(|value| !value.is_hide_set())
+        .map(|value| value.get_name().to_owned())
+        .collect();
     let is = |value_name: &str| {
         arg.get_value_names().is_some_and(|names| names.iter().any(|name| name.as_str() == value_name))
     };

@@ -32,7 +32,8 @@ fn of_code(code: u64, refusal: &Refusal<'_>) -> Option<String> {
             consent()
         ),
         90_002 | 90_038 | 900_382 => {
-            "check the tenant ID; for a US Government tenant set AZURE_AUTHORITY_HOST=https://login.microsoftonline.us"
+            "check the tenant ID, and the cloud: a US Government tenant (GCC High or DoD) needs --cloud us-gov-high or \
+             --cloud us-gov-dod"
                 .to_owned()
         }
         500_011 | 650_052 | 650_057 => {
@@ -62,12 +63,13 @@ fn of_code(code: u64, refusal: &Refusal<'_>) -> Option<String> {
 mod tests {
     use super::super::endpoint::SignInHost;
     use super::*;
+    use crate::model::cloud::Cloud;
 
     /// The table of `API.md`, section 8.
     #[test]
     fn every_documented_code_has_advice() {
         let application = Application {
-            host: SignInHost::default(),
+            host: SignInHost::of(Cloud::Global),
             tenant: "contoso.example".to_owned(),
             client_id: "6f2c".to_owned(),
         };
@@ -81,8 +83,8 @@ mod tests {
             (700_016, "client_id=6f2c"),
             (7_000_112, "enabled there"),
             (90_002, "check the tenant ID"),
-            (900_382, "AZURE_AUTHORITY_HOST"),
-            (90_038, "AZURE_AUTHORITY_HOST"),
+            (900_382, "--cloud us-gov-high"),
+            (90_038, "--cloud us-gov-dod"),
             (500_011, "Defender XDR license"),
             (650_052, "Defender XDR license"),
             (650_057, "audience"),

@@ -8,17 +8,8 @@ use std::fmt;
 use url::Url;
 
 use crate::client::origin::{Origin, OriginError};
-
-/// Entra's host for most clouds.
-const GLOBAL: &str = "https://login.microsoftonline.com";
-
-/// The sign-in hosts of Microsoft's clouds, each with the ending of the audience of its federated tokens.
-const CLOUDS: [(&str, &str); 4] = [
-    (GLOBAL, ""),
-    ("https://login.microsoftonline.us", "USGov"),
-    ("https://login.chinacloudapi.cn", "China"),
-    ("https://login.partner.microsoftonline.cn", "China"),
-];
+use crate::client::sign_in_place::{PLACES, SignInPlace};
+use crate::model::cloud::Cloud;
 
 /// A host that gives tokens: Entra's, for one cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +31,15 @@ impl SignInHost {
         })
     }
 
+    /// The host of a cloud.
+    ///
+    /// # Panics
+    /// Never: a test reads the host of each cloud.
+    #[must_use]
+    pub fn of(cloud: Cloud) -> SignInHost {
+        SignInHost::named(SignInPlace::of(cloud).origin).expect("a plain https URL")
+    }
+
     /// The origin of its requests.
     #[must_use]
     pub fn origin(&self) -> &Origin {
@@ -49,24 +49,24 @@ impl SignInHost {
     /// Whether it is one of Microsoft's: any other is shown before the first request.
     #[must_use]
     pub fn is_microsofts(&self) -> bool {
-        self.cloud().is_some()
+        !self.clouds().is_empty()
     }
 
     /// The audience that a federated token must have there.
     #[must_use]
     pub fn federation_audience(&self) -> String {
-        format!("api://AzureADTokenExchange{}", self.cloud().unwrap_or_default())
+        format!("api://AzureADTokenExchange{}", self.place().map(|place| place.federation).unwrap_or_default())
     }
 
-    fn cloud(&self) -> Option<&'static str> {
+    /// The clouds that sign in there; none if it is not one of Microsoft's.
+    #[must_use]
+    pub fn clouds(&self) -> &'static [Cloud] {
+        self.place().map_or(&[], |place| place.clouds)
+    }
+
+    fn place(&self) -> Option<&'static SignInPlace> {
         let own = self.0.to_string();
-        CLOUDS.into_iter().find(|(host, _)| *host == own).map(|(_, ending)| ending)
-    }
-}
-
-impl Default for SignInHost {
-    fn default() -> SignInHost {
-        SignInHost::named(GLOBAL).expect("a plain https URL")
+        PLACES.iter().find(|place| place.origin == own)
     }
 }
 
@@ -190,7 +190,16 @@ mod tests {
             assert_eq!((host.to_string(), host.federation_audience()), (shown.to_owned(), audience.to_owned()));
             assert_eq!(host.is_microsofts(), text.contains("login."), "{text}");
         }
-        assert_eq!(SignInHost::default().to_string(), "login.microsoftonline.com");
+        for (cloud, host) in [
+            (Cloud::Global, "login.microsoftonline.com"),
+            (Cloud::UsGovGcc, "login.microsoftonline.com"),
+            (Cloud::UsGovHigh, "login.microsoftonline.us"),
+            (Cloud::UsGovDod, "login.microsoftonline.us"),
+        ] {
+            let found = SignInHost::of(cloud);
+            assert_eq!(found.to_string(), host);
+            assert!(found.clouds().contains(&cloud));
+        }
         let host = "http://login.microsoftonline.com".to_owned();
         for (text, error) in [
             (host.as_str(), EndpointError::NotHttps { host: host.clone() }),

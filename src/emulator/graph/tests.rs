@@ -374,6 +374,8 @@ fn token_is_for_one_of_the_apis() {
         ("https://graph.microsoft.us/", 200, 401),
         ("00000003-0000-0000-c000-000000000000", 200, 401),
         ("https://api.security.microsoft.com", 401, 200),
+        ("https://api-gcc.security.microsoft.us", 401, 200),
+        ("https://api-gov.securitycenter.microsoft.us/", 401, 200),
     ] {
         let token = Some(sign_in(&mut service, resource));
         let change = r#"{"comment":"seen"}"#;

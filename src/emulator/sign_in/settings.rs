@@ -69,9 +69,16 @@ impl SignIn {
             lifetime,
             refresh_in: None,
             is_opaque: false,
-            resources: ["https://api.security.microsoft.com", "8ee8fdad-f234-4243-8f3b-15c294843740"]
-                .map(str::to_owned)
-                .to_vec(),
+            resources: [
+                "https://api.security.microsoft.com",
+                "https://api-gcc.security.microsoft.us",
+                "https://api-gov.security.microsoft.us",
+                "https://api-gcc.securitycenter.microsoft.us",
+                "https://api-gov.securitycenter.microsoft.us",
+                "8ee8fdad-f234-4243-8f3b-15c294843740",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             roles: vec!["Incident.ReadWrite.All".to_owned()],
             graph_resources: [
                 "https://graph.microsoft.com",

@@ -8,8 +8,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -37,11 +38,28 @@ impl Tenant<'_> {
 /// The proxy, as the program sees it.
 pub(crate) struct RemoteService {
     proxy: String,
+    connects: Arc<Mutex<Vec<Connect>>>,
+}
+
+/// A connection through the proxy.
+#[derive(Clone, Debug)]
+pub(crate) struct Connect {
+    /// `graph.microsoft.us:443`
+    pub(crate) to: String,
+    /// What the watched file held at that time.
+    pub(crate) said: String,
 }
 
 impl RemoteService {
     /// Starts it. It ends with the test's process.
     pub(crate) fn start(tenants: &[&Tenant<'_>]) -> RemoteService {
+        RemoteService::watching(tenants, Path::new(""))
+    }
+
+    /// Starts it. It reads the file at each connection.
+    pub(crate) fn watching(tenants: &[&Tenant<'_>], file: &Path) -> RemoteService {
+        let (connects, file) = (Arc::new(Mutex::new(Vec::new())), Arc::new(file.to_owned()));
+        let kept = Arc::clone(&connects);
         let routes: Vec<(String, String)> = tenants
             .iter()
             .map(|tenant| (tenant.token.clone(), tenant.program.origin().replace("http://", "")))
@@ -51,12 +69,22 @@ impl RemoteService {
         let proxy = format!("http://{}", listener.local_addr().expect("an address"));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (routes, tls) = (Arc::clone(&routes), Arc::clone(&tls));
+                let (routes, tls, kept, file) =
+                    (Arc::clone(&routes), Arc::clone(&tls), Arc::clone(&kept), Arc::clone(&file));
+                let note = move |to| {
+                    let said = fs::read_to_string(&*file).unwrap_or_default();
+                    kept.lock().expect("no panic").push(Connect { to, said });
+                };
                 // A cut connection ends the exchange.
-                std::thread::spawn(move || drop(serve(stream, tls, &routes)));
+                std::thread::spawn(move || drop(serve(stream, tls, &routes, note)));
             }
         });
-        RemoteService { proxy }
+        RemoteService { proxy, connects }
+    }
+
+    /// The connections so far.
+    pub(crate) fn connects(&self) -> Vec<Connect> {
+        self.connects.lock().expect("no panic").clone()
     }
 
     /// The command of `program`, with this token, to this service.
@@ -80,14 +108,24 @@ fn tls() -> ServerConfig {
 }
 
 /// One connection: `CONNECT`, TLS, then requests.
-fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, routes: &[(String, String)]) -> std::io::Result<()> {
-    let Some(_connect) = message(&mut stream)? else { return Ok(()) };
+fn serve(
+    mut stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    routes: &[(String, String)],
+    note: impl Fn(String),
+) -> std::io::Result<()> {
+    let Some(connect) = message(&mut stream)? else { return Ok(()) };
+    note(String::from_utf8_lossy(&connect).split(' ').nth(1).unwrap_or_default().to_owned());
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     let mut near = StreamOwned::new(ServerConnection::new(tls).map_err(std::io::Error::other)?, stream);
     while let Some(request) = message(&mut near)? {
         let text = String::from_utf8_lossy(&request);
-        let route = routes.iter().find(|(token, _)| text.contains(token.as_str()));
-        let (_, emulator) = route.expect("the token of a tenant");
+        let route = match routes {
+            // Its emulator issues tokens, too.
+            [only] => only,
+            _ => routes.iter().find(|(token, _)| text.contains(token.as_str())).expect("the token of a tenant"),
+        };
+        let (_, emulator) = route;
         let mut far = TcpStream::connect(emulator)?;
         far.write_all(&request)?;
         let Some(response) = message(&mut far)? else { return Ok(()) };

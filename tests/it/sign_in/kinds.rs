@@ -17,10 +17,10 @@ use serde_json::json;
 use super::keeper::{Fetched, Keeper};
 use crate::program::{Program, closing};
 
-pub(super) const TENANT: &str = "3b0a1d52-6c7e-4f80-9a1b-2c3d4e5f6071";
-pub(super) const CLIENT: &str = "6f2c1a94-0b3d-4e5f-8a7b-9c0d1e2f3a4b";
+pub(crate) const TENANT: &str = "3b0a1d52-6c7e-4f80-9a1b-2c3d4e5f6071";
+pub(crate) const CLIENT: &str = "6f2c1a94-0b3d-4e5f-8a7b-9c0d1e2f3a4b";
 /// With every character that a form encodes.
-pub(super) const CLIENT_SECRET: &str = "p+A&b%2~c=d_the-secret-of-the-application";
+pub(crate) const CLIENT_SECRET: &str = "p+A&b%2~c=d_the-secret-of-the-application";
 pub(super) const GITHUB_TOKEN: &str = "the-request-token-of-the-workflow-run";
 pub(super) const IDENTITY_HEADER: &str = "the-identity-header-of-the-app-service";
 /// The end of the federated assertion.
@@ -248,7 +248,7 @@ impl Job {
 }
 
 /// Writes a file that only its owner can read.
-pub(super) fn write_secret(program: &Program, name: &str, text: &str) {
+pub(crate) fn write_secret(program: &Program, name: &str, text: &str) {
     program.write(name, text);
     fs::set_permissions(program.path(name), Permissions::from_mode(0o600)).expect("its owner");
 }

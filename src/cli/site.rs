@@ -1,0 +1,265 @@
+//! The site of an API: its origin, the clouds of its tenants and the audiences of its tokens, from `--cloud`, `--region`,
+//! `--base-url`, the contract, and the plan or run that names an origin.
+//!
+//! Promise: what contradicts is refused, whatever layer of the settings it comes from, and both sides are named.
+
+use super::arguments::{SignInArgs, cloud_named};
+use super::global::GlobalArgs;
+use super::settings::blame;
+use crate::cli::error::Error;
+use crate::client::{Origin, OriginError, SignInHost};
+use crate::contract::{BUILT_IN, Contract, Host, all_absent, built_in_at, load};
+use crate::model::cloud::Cloud;
+use crate::model::setting::{Origin as ValueOrigin, Settings};
+use crate::text::printable;
+
+/// What says where the API is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// `--base-url`, which the user has typed or set in their own settings or a variable: no project file can set it.
+    pub(super) given: Option<&'a str>,
+    /// The origin of a plan, of a run, or of a contract that has one of its own.
+    pub(super) named: Option<&'a str>,
+    /// What names that: `the plan`.
+    pub(super) by: &'static str,
+}
+
+/// What `--cloud` and `--region` say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Area<'a> {
+    /// The cloud.
+    pub(super) cloud: Option<Cloud>,
+    /// The region of the classic API.
+    pub(super) region: Option<&'a str>,
+}
+
+/// Where an API is.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// Its origin.
+    pub(super) origin: Origin,
+    /// The clouds whose tenants it serves, where that is known.
+    clouds: Vec<Cloud>,
+    /// The audiences of its tokens; the first is what to request.
+    pub(super) audiences: Vec<String>,
+    /// What says so, for messages: `--cloud us-gov-high`.
+    chosen_by: String,
+}
+
+impl<'a> Place<'a> {
+    /// The place of something that keeps its origin, such as a plan. A base URL of settings is for it only if it is the
+    /// same; a typed one must be.
+    pub(super) fn kept(given: Option<&'a str>, named: &'a str, by: &'static str, global: &GlobalArgs) -> Place<'a> {
+        let origin = |text: &str| text.parse::<Origin>().ok();
+        let is_same = |given: &&str| origin(given).is_some_and(|given| Some(given) == origin(named));
+        let given = given.filter(|given| global.typed.has("--base-url") || is_same(given));
+        Place { given, named: Some(named), by }
+    }
+
+    /// The place of a contract, with the origin of its own if it has one.
+    pub(super) fn of_contract(given: Option<&'a str>, named: Option<&'a str>) -> Place<'a> {
+        Place { given, named, by: "the contract" }
+    }
+
+    /// Checks that what is given, if anything is, is what is named. `other`: why not.
+    ///
+    /// # Errors
+    /// If it is another origin, or none.
+    pub(super) fn expect_named(&self, other: impl FnOnce(Origin) -> Error) -> Result<(), Error> {
+        match (self.given.map(str::parse::<Origin>).transpose()?, self.named) {
+            (Some(given), Some(named)) if given != named.parse()? => Err(other(given)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<'a> From<&'a SignInArgs> for Area<'a> {
+    fn from(args: &'a SignInArgs) -> Area<'a> {
+        Area { cloud: args.cloud, region: args.region.as_deref() }
+    }
+}
+
+impl Site {
+    /// Where the API of a contract is.
+    ///
+    /// # Errors
+    /// If something contradicts something else; if the API is not in the cloud, or has no such region.
+    pub(super) fn of(
+        contract: &Contract,
+        place: Place<'_>,
+        area: Area<'_>,
+        settings: &Settings,
+    ) -> Result<Site, Error> {
+        let chosen = area.host(contract, settings)?;
+        let (origin, by): (Origin, String) = match (place.given, place.named, chosen) {
+            (Some(given), _, _) => {
+                let origin = given.parse();
+                let origin = origin.map_err(|error: OriginError| blame(settings, "--base-url", error.into()))?;
+                (origin, described(settings, "--base-url", given))
+            }
+            (None, Some(named), _) => (named.parse()?, format!("{named} ({})", place.by)),
+            (None, None, Some(host)) => (host.origin().parse()?, area.described(settings)),
+            (None, None, None) => (contract.origin.parse()?, format!("{} ({})", contract.origin, place.by)),
+        };
+        let known = contract.hosts().find(|host| host.name == origin.host_name());
+        if known.is_none() {
+            expect_no_other(contract, &origin, &by)?;
+        }
+        if chosen.is_some() && !area.allows(known) {
+            let chosen = chosen.map(Host::origin).unwrap_or_default();
+            let message = format!("{by} contradicts {}, which is {chosen}", area.described(settings));
+            return Err(Error::Usage { message, hint: Some(area.fix(known)) });
+        }
+        let audiences = contract.audiences_at(known.or(chosen));
+        let by = if area.cloud.is_some() { area.described(settings) } else { by };
+        Ok(Site { clouds: area.clouds(known), audiences, origin, chosen_by: by })
+    }
+
+    /// Where its tenants sign in.
+    pub(super) fn sign_in_host(&self) -> SignInHost {
+        SignInHost::of(self.clouds.first().copied().unwrap_or(Cloud::Global))
+    }
+
+    /// Checks that the host which `AZURE_AUTHORITY_HOST` names is not that of other clouds.
+    ///
+    /// # Errors
+    /// If it is.
+    pub(super) fn expect_sign_in_at(&self, host: &SignInHost) -> Result<(), Error> {
+        let there = host.clouds();
+        if let Some(why) = why_absent(there) {
+            return Err(Error::Usage {
+                message: format!("AZURE_AUTHORITY_HOST is {host}, but {why}"),
+                hint: Some("unset AZURE_AUTHORITY_HOST to sign in to another cloud".to_owned()),
+            });
+        }
+        let is_other = !there.is_empty() && !self.clouds.is_empty();
+        if is_other && !self.clouds.iter().any(|cloud| there.contains(cloud)) {
+            let options: Vec<String> = there.iter().map(|cloud| format!("--cloud {}", cloud.name())).collect();
+            return Err(Error::Usage {
+                message: format!(
+                    "AZURE_AUTHORITY_HOST is {host}, which contradicts {}: its tenants sign in at {}",
+                    self.chosen_by,
+                    self.sign_in_host()
+                ),
+                hint: Some(format!("unset AZURE_AUTHORITY_HOST, or use {}", options.join(" or "))),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Area<'a> {
+    /// What settings say.
+    pub(super) fn of_settings(settings: &'a Settings) -> Area<'a> {
+        let cloud = settings.value("--cloud").map(cloud_named);
+        Area { cloud, region: settings.value("--region") }
+    }
+
+    /// The host that it chooses, if it says anything.
+    fn host(&self, contract: &Contract, settings: &Settings) -> Result<Option<&'static Host>, Error> {
+        if self.cloud.is_none() && self.region.is_none() {
+            return Ok(None);
+        }
+        let cloud = self.cloud.unwrap_or(Cloud::Global);
+        if let Some(why) = why_absent(&[cloud]) {
+            let known: Vec<&str> = Cloud::ALL.into_iter().map(Cloud::name).collect();
+            return Err(Error::Usage {
+                message: format!("{}: {why}", self.described(settings)),
+                hint: Some(format!("the clouds are {}", known.join(", "))),
+            });
+        }
+        if let Some(host) = contract.host_in(cloud, self.region) {
+            return Ok(Some(host));
+        }
+        Err(match self.region {
+            Some(_) if contract.hosts().all(|host| host.region.is_none()) => Error::Usage {
+                message: format!(
+                    "{} contradicts the contract `{}`: regions are the classic API's",
+                    described(settings, "--region", self.region.unwrap_or_default()),
+                    printable(&contract.name)
+                ),
+                hint: Some(format!("remove the region, or use {}", with_regions())),
+            },
+            _ => Error::Usage {
+                message: format!(
+                    "{} contradict each other: the regions are in the global cloud",
+                    self.described(settings)
+                ),
+                hint: Some("remove one of them".to_owned()),
+            },
+        })
+    }
+
+    /// Whether a host fits. A host that is not Microsoft's, such as a gateway, can be in any cloud, and in no region.
+    fn allows(&self, known: Option<&Host>) -> bool {
+        match known {
+            Some(host) => host.is_in(self.cloud.unwrap_or(Cloud::Global), self.region),
+            None => self.region.is_none(),
+        }
+    }
+
+    /// What to do if a host does not fit.
+    fn fix(&self, known: Option<&Host>) -> String {
+        let options: Vec<String> = match (self.region, known) {
+            (Some(_), Some(Host { region: Some(region), .. })) => vec![format!("--region {region}")],
+            (None, Some(host)) => host.clouds.iter().map(|cloud| format!("--cloud {}", cloud.name())).collect(),
+            _ => Vec::new(),
+        };
+        let remove = "remove one of them";
+        if options.is_empty() { remove.to_owned() } else { format!("use {}, or {remove}", options.join(" or ")) }
+    }
+
+    /// The clouds of a host that fits.
+    fn clouds(&self, host: Option<&Host>) -> Vec<Cloud> {
+        match (self.cloud, host) {
+            (Some(cloud), _) => vec![cloud],
+            (None, Some(host)) => host.clouds.clone(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn described(&self, settings: &Settings) -> String {
+        let cloud = self.cloud.map(|cloud| described(settings, "--cloud", cloud.name()));
+        let region = self.region.map(|region| described(settings, "--region", region));
+        [cloud, region].into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// An option with its value, and with its file or variable if it was not typed.
+fn described(settings: &Settings, option: &str, value: &str) -> String {
+    match settings.origin(option) {
+        None | Some(ValueOrigin::Flag) => format!("`{option} {}`", printable(value)),
+        Some(origin) => format!("`{option} {}` ({origin})", printable(value)),
+    }
+}
+
+/// Why no API is in these clouds, if that is so.
+fn why_absent(clouds: &[Cloud]) -> Option<String> {
+    let absent = all_absent().filter(|absence| clouds.contains(&absence.cloud));
+    let why: Vec<&str> = absent.map(|absence| absence.why.as_str()).collect();
+    (!why.is_empty()).then(|| why.join(", and "))
+}
+
+/// Checks that an origin is not a host of another API, or one without incidents.
+fn expect_no_other(contract: &Contract, origin: &Origin, by: &str) -> Result<(), Error> {
+    let host = origin.host_name();
+    let absence = all_absent().find(|absence| absence.hosts.iter().any(|known| known == host));
+    if let Some(why) = absence.and_then(|absence| why_absent(&[absence.cloud])) {
+        return Err(Error::usage(format!("{by}: {why}")));
+    }
+    match built_in_at(host) {
+        Some(other) => Err(Error::Usage {
+            message: format!("{by} contradicts the contract `{}`: another API is there", printable(&contract.name)),
+            hint: Some(format!("use --contract {other}, or remove the base URL")),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The built-in contracts whose API has regions, as an option: `--contract defender`.
+fn with_regions() -> String {
+    let has_regions = |name: &&str| load(name).is_ok_and(|it| it.hosts().any(|host| host.region.is_some()));
+    let options: Vec<String> =
+        BUILT_IN.into_iter().filter(has_regions).map(|name| format!("--contract {name}")).collect();
+    options.join(" or ")
+}
