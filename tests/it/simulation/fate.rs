@@ -51,7 +51,7 @@ const UNREADABLE: [(u16, &str); 9] = [
     (200, "\u{feff}"),
     (200, "{}"),
     (200, r#"{"error":{"code":"InternalServerError","message":"sorry"}}"#),
-    (200, r#"{"incidentId":4,"status":"Resolved","comments":[]}"#),
+    (200, r#"{"incidentId":4,"id":"4","status":"Resolved","comments":[]}"#),
     (201, ""),
     (202, ""),
     (204, ""),

@@ -78,6 +78,8 @@ struct Scenario {
     failure: Failure,
     /// A failing status names a time, so many seconds later.
     names_s: Option<u64>,
+    /// Whether the contract is `graph`, whose pages are linked.
+    is_graph: bool,
 }
 
 impl Scenario {
@@ -108,6 +110,15 @@ impl Scenario {
             faults: if kind == 5 { rng.u32(1..=3) } else { 0 },
             failure,
             names_s: rng.bool().then(|| rng.u64(1..=20)),
+            is_graph: fastrand::Rng::with_seed(seed ^ 0x96a9).bool(),
+        }
+    }
+
+    fn shown(&self, id: u64) -> serde_json::Value {
+        if self.is_graph {
+            json!({"id": id.to_string(), "status": "active", "comments": []})
+        } else {
+            json!({"incidentId": id, "status": "Active", "comments": []})
         }
     }
 
@@ -202,7 +213,7 @@ impl Transport for Wire {
         let Some(query) = request.query else {
             let id: u64 = request.path.rsplit('/').next().and_then(|id| id.parse().ok()).expect("an incident");
             return if id <= scenario.incidents {
-                reply(200, shown(id).to_string(), true)
+                reply(200, scenario.shown(id).to_string(), true)
             } else {
                 reply(404, r#"{"error":{"code":"NotFound","message":"so it is"}}"#.to_owned(), true)
             };
@@ -211,18 +222,20 @@ impl Transport for Wire {
             let rest = query.split(name).nth(1).expect("a part of the query");
             rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().expect("a number")
         };
-        let page: Vec<u64> = (1..=scenario.incidents).rev().skip(number("skip=")).take(number("top=")).collect();
+        let (skip, top) = (number("skip="), number("top="));
+        let page: Vec<u64> = (1..=scenario.incidents).rev().skip(skip).take(top).collect();
         let has_giant = scenario.giant.is_some_and(|giant| page.contains(&giant));
         if has_giant || page.len() as u64 * scenario.bytes > BODY_LIMIT {
             return reply(200, r#"{"value":["#.to_owned(), false);
         }
-        let value: Vec<_> = page.into_iter().map(shown).collect();
-        reply(200, json!({ "value": value }).to_string(), true)
+        let is_last = page.last().is_none_or(|id| *id == 1);
+        let mut body = json!({"value": page.into_iter().map(|id| scenario.shown(id)).collect::<Vec<_>>()});
+        if scenario.is_graph && !is_last {
+            let next = format!("http://127.0.0.1/v1.0/security/incidents?$top={top}&$skip={}", skip + top);
+            body["@odata.nextLink"] = next.into();
+        }
+        reply(200, body.to_string(), true)
     }
-}
-
-fn shown(id: u64) -> serde_json::Value {
-    json!({"incidentId": id, "status": "Active", "comments": []})
 }
 
 /// A reader, and what it has received.
@@ -286,10 +299,14 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Co
         state: Mutex::new(state),
     });
     let tokens = Arc::new(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
-    let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(false), clock.clone()));
+    let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(scenario.is_graph), clock.clone()));
     let target = Target {
         quota: scenario.quota.clone(),
-        ..Target::new(contract(false).clone(), "http://127.0.0.1".to_owned(), TenantKey::named("simulation"))
+        ..Target::new(
+            contract(scenario.is_graph).clone(),
+            "http://127.0.0.1".to_owned(),
+            TenantKey::named("simulation"),
+        )
     };
     let Scenario { concurrency, max_attempts, patience, .. } = **scenario;
     let settings = CallOptions { concurrency, max_attempts, patience }.to_read(&target, scenario.seed);
@@ -314,11 +331,16 @@ fn breaches(seed: u64) -> Vec<String> {
 async fn fetch_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let mut kept = Vec::new();
-    let mut fetching =
-        ListSource::new(&contract(false).api.list, None, LocalFilter::default(), None, |page: Vec<Incident>| {
+    let mut fetching = ListSource::new(
+        &contract(scenario.is_graph).api.list,
+        None,
+        LocalFilter::default(),
+        None,
+        |page: Vec<Incident>| {
             kept.extend(page.iter().map(|incident| incident.id));
             io::Result::Ok(())
-        });
+        },
+    );
     let (end, service) = read_all(scenario, &mut fetching).await;
     drop(fetching);
     let once: BTreeSet<u64> = kept.iter().copied().collect();
@@ -340,8 +362,10 @@ async fn preflight_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let rows: Vec<(IncidentId, u64)> =
         (1..=scenario.incidents).filter(|id| id % 3 > 0).map(|id| (IncidentId::new(id).expect("an ID"), id)).collect();
-    let mut survey =
-        Watched { reader: PreflightSource::new(rows.clone(), &contract(false).api.list.page_sizes), rows: Vec::new() };
+    let mut survey = Watched {
+        reader: PreflightSource::new(rows.clone(), &contract(scenario.is_graph).api.list.page_sizes),
+        rows: Vec::new(),
+    };
     let (end, service) = read_all(scenario, &mut survey).await;
     let is_short = scenario.outage.as_ref().is_none_or(|outage| outage.end < Duration::from_mins(10));
     let wanted: BTreeSet<u64> = rows.iter().map(|(_, row)| *row).collect();
