@@ -75,7 +75,7 @@ impl Check<'_> {
         checked.file = Some((input.shape().clone(), input.origin()));
         // Of a results file, all rows.
         let only = input.origin().is_results.then_some(&OutcomeKind::ALL[..]);
-        let rules = Rules { contract: self.contract, set: self.set, limit: None, only };
+        let rules = Rules { set: self.set, only, ..Rules::new(self.contract) };
         let Checked { rows, diagnostics, .. } = checked;
         let mut take = |batch: Vec<CheckedRow>| {
             rows.extend(batch);

@@ -28,6 +28,7 @@ pub(super) struct Checker<'a> {
     pub(super) origin: FileKind,
     pub(super) is_utf16: bool,
     pub(super) only: Option<&'a [OutcomeKind]>,
+    pub(super) comment_resolves: bool,
     pub(super) file: String,
     pub(super) keeps_rows: bool,
     pub(super) hasher: RandomState,
@@ -54,6 +55,9 @@ pub(super) struct CheckedChunk {
     pub(super) sendable: u64,
     /// Selected rows of a fetched file that set nothing.
     pub(super) nothing_asked: u64,
+    /// Selected rows with a comment: of rows that resolve their incident, and others.
+    pub(super) resolving_comments: u64,
+    pub(super) other_comments: u64,
     /// The last selected row, or 0.
     pub(super) last_selected: u64,
     /// Why the rest of the input can't be read.
@@ -67,6 +71,8 @@ impl CheckedChunk {
         self.overridden.clear();
         self.sendable = 0;
         self.nothing_asked = 0;
+        self.resolving_comments = 0;
+        self.other_comments = 0;
     }
 }
 
@@ -122,6 +128,7 @@ impl<'a> Checker<'a> {
             origin,
             is_utf16: input.is_utf16(),
             only: rules.only,
+            comment_resolves: rules.comment_resolves,
             file: input.name().to_owned(),
             keeps_rows,
             hasher: RandomState::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rules::ReadyContract;
+use super::rules::{ReadyContract, accepts};
 use super::suggest::distance;
 use super::value::Requested;
 use crate::input::{INCIDENT_ID, Input, InputShape, normalized};
@@ -22,6 +22,8 @@ pub(super) enum Role<'a> {
     Carried,
     /// Carried; the name looks like a misspelling of this name.
     Misspelled(&'a str),
+    /// Carried; sets a property only under other contracts.
+    Elsewhere,
     /// Carried; the name is a synonym of the property with this index.
     Synonym(usize),
     /// Carried: Sentinel's own incident number.
@@ -84,6 +86,8 @@ impl<'a> Roles<'a> {
                 known.extend(contract.shown_in(index).map(|member| (normalized(member), role)));
             }
         }
+        let elsewhere = contract.elsewhere.iter().filter(|_| !is_portal_export);
+        known.extend(elsewhere.map(|(column, _)| (column.clone(), Role::Elsewhere)));
         known.extend(all.iter().map(|(name, role)| (normalized(name), *role)));
         Roles { known, names: all.iter().map(|(name, _)| (normalized(name), *name)).collect(), is_portal_export }
     }
@@ -122,6 +126,11 @@ pub(super) fn of_header<'a>(
                 let diagnostic = input.header_diagnostic(&codes::MISSPELT_COLUMN, Some(at), misspelled(&name, meant));
                 wrong.push(Diagnostic { help: Some(misspelled_help(meant)), ..diagnostic });
             }
+            Role::Elsewhere => {
+                let (message, help) = property_elsewhere(contract, &columns[at]);
+                let diagnostic = input.header_diagnostic(&codes::OTHER_CONTRACT, Some(at), message);
+                wrong.push(Diagnostic { help: Some(help), ..diagnostic });
+            }
             Role::Id | Role::Property(_) | Role::Overridden(_) => {
                 if let Some(first) = found[..at].iter().position(|other| other == role) {
                     let message =
@@ -146,6 +155,7 @@ pub(super) fn of_header<'a>(
             Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
         }
     }
+    let sets_or_should = |role: &Role<'_>| matches!(role, Role::Property(_) | Role::Misspelled(_) | Role::Elsewhere);
     let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelled(INCIDENT_ID));
     if !found.iter().any(meant_for_id) {
         let number = found.iter().position(|role| *role == Role::SentinelNumber);
@@ -159,7 +169,7 @@ pub(super) fn of_header<'a>(
         let names = listed(columns.iter().map(String::as_str));
         let help = format!("{advice}{}the columns here are {names}", if advice.is_empty() { "" } else { "; " });
         wrong.push(Diagnostic { help: Some(help), ..diagnostic });
-    } else if !sets_all && !found.iter().any(|role| matches!(role, Role::Property(_) | Role::Misspelled(_))) {
+    } else if !sets_all && !found.iter().any(sets_or_should) {
         let code = if input.origin().is_portal_export { &codes::PORTAL_NEEDS_SET } else { &codes::NO_PROPERTY_COLUMN };
         let message = if input.origin().is_portal_export {
             "a portal export shows incidents, not changes"
@@ -197,6 +207,14 @@ pub(super) fn sentinel_number() -> String {
 /// The message about a column with Defender's ID next to `incidentId`.
 pub(super) fn two_ids(name: &str) -> String {
     format!("`{name}` is Defender's incident ID in Sentinel, so `{INCIDENT_ID}` beside it may be Sentinel's own number")
+}
+
+/// The message about a property of another contract, and what to do.
+pub(super) fn property_elsewhere(contract: &ReadyContract<'_>, name: &str) -> (String, String) {
+    let other = contract.elsewhere(name).unwrap_or_default();
+    let name = truncate(name.trim(), 40);
+    let message = format!("`{name}` is a property of the contract `{other}`, and would not be sent");
+    (message, format!("{}; or give it another name", accepts(other)))
 }
 
 pub(super) fn not_sent(name: &str) -> String {

@@ -48,13 +48,15 @@ pub struct Rules<'a> {
     pub limit: Option<u64>,
     /// The outcomes of the selected rows in a results file. `None`: the rows that are not done.
     pub only: Option<&'a [OutcomeKind]>,
+    /// Whether the comment of a row that resolves its incident is sent as the contract's property for that.
+    pub comment_resolves: bool,
 }
 
 impl<'a> Rules<'a> {
     /// Selects all rows, and checks them only against the contract.
     #[must_use]
     pub fn new(contract: &'a Contract) -> Rules<'a> {
-        Rules { contract, set: &[], limit: None, only: None }
+        Rules { contract, set: &[], limit: None, only: None, comment_resolves: false }
     }
 }
 

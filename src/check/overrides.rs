@@ -2,7 +2,7 @@
 
 use bumpalo::Bump;
 
-use super::rules::ReadyContract;
+use super::rules::{ReadyContract, accepts};
 use super::suggest::{either, nearest};
 use super::value::Requested;
 use crate::contract::Contract;
@@ -36,18 +36,19 @@ impl PropertyOverride {
         let wrong = |message: String| SetError { typed: typed.to_owned(), message };
         let (field, cell) =
             typed.split_once('=').ok_or_else(|| wrong("enter FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
+        let ready = ReadyContract::new(contract);
         let names: Vec<&str> = contract.properties.iter().map(|property| property.name.as_str()).collect();
         let index = contract.properties.iter().position(|property| {
             [property.name.as_str(), property.column()].iter().any(|name| normalized(name) == normalized(field))
         });
         let index = index.ok_or_else(|| {
-            let help = match nearest(field, names.iter().copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("enter {}", either(names.iter().copied())),
+            let help = match (ready.elsewhere(field), nearest(field, names.iter().copied())) {
+                (Some(other), _) => accepts(other),
+                (None, Some(meant)) => format!("did you mean `{meant}`?"),
+                (None, None) => format!("enter {}", either(names.iter().copied())),
             };
             wrong(format!("`{}` cannot be set: {help}", printable(field)))
         })?;
-        let ready = ReadyContract::new(contract);
         let mut problems = Vec::new();
         let arena = Bump::new();
         let requested = ready.read_cell(index, cell, &arena, &mut problems);

@@ -7,7 +7,9 @@ use bumpalo::Bump;
 use serde_json::value::RawValue;
 
 use super::checker::{Checker, Rare};
-use super::columns::{Role, listed, misspelled, misspelled_help, not_sent, not_sent_help, sentinel_number, two_ids};
+use super::columns::{
+    Role, listed, misspelled, misspelled_help, not_sent, not_sent_help, property_elsewhere, sentinel_number, two_ids,
+};
 use super::id::{hint, parse_id};
 use super::value::{Problem, Requested, json_type, kept};
 use crate::input::csv::{self, Cell};
@@ -193,6 +195,7 @@ impl Checker<'_> {
                 Role::Overridden(index) => row.slots[index].is_overridden = !text.is_empty(),
                 Role::Carried
                 | Role::Misspelled(_)
+                | Role::Elsewhere
                 | Role::Synonym(_)
                 | Role::SentinelNumber
                 | Role::SentinelProviderId => {}
@@ -290,6 +293,11 @@ impl Checker<'_> {
                     let problem = Problem::new(&codes::MISSPELT_COLUMN, message).with_help(misspelled_help(meant));
                     row.report(problem, Some(name), Some(span));
                 }
+                Role::Elsewhere if !is_empty(value) => {
+                    let (message, help) = property_elsewhere(&self.contract, name);
+                    let problem = Problem::new(&codes::OTHER_CONTRACT, message).with_help(help);
+                    row.report(problem, Some(name), Some(span));
+                }
                 // The API's own `comments` are a list.
                 Role::Synonym(index) if value.get().starts_with('"') && !is_empty(value) => {
                     if !roles.contains(&Role::Property(index)) {
@@ -302,7 +310,11 @@ impl Checker<'_> {
                     let problem = Problem::new(&codes::COLUMN_TWICE, two_ids(&truncate(name, 40)));
                     row.report(problem, Some(name), Some(span));
                 }
-                Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
+                Role::Carried
+                | Role::Elsewhere
+                | Role::Synonym(_)
+                | Role::SentinelNumber
+                | Role::SentinelProviderId => {}
                 Role::Id => row.read_id_member(value.get(), span),
                 Role::Overridden(index) => row.slots[index].is_overridden = !is_empty(value),
                 Role::Property(index) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::contract::{BUILT_IN, Choice, Contract, PropertyKind, load};
+use crate::contract::{BUILT_IN, Choice, Contract, PropertyKind, Resolving, load};
 use crate::input::normalized;
 use crate::model::edit::Property;
 use crate::text::trimmed;
@@ -12,6 +12,9 @@ pub(super) struct ReadyContract<'a> {
     pub(super) contract: &'a Contract,
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
+    pub(super) resolving: Option<ReadyResolving>,
+    /// Columns that only other built-in contracts have, normalized, with the contract's name.
+    pub(super) elsewhere: Vec<(String, String)>,
     /// The other built-in contracts of this API, which may accept a value that this one does not.
     others: Vec<Contract>,
     /// The values of all these contracts in [`loose`] form, for a quick test.
@@ -54,6 +57,16 @@ pub(super) struct ReadyDependency {
     pub(super) allowed: Vec<Vec<bool>>,
 }
 
+/// How the comment of a row that resolves its incident becomes a property: see [`Resolving`].
+pub(super) struct ReadyResolving {
+    pub(super) property: usize,
+    pub(super) value: usize,
+    /// The property that the comment becomes.
+    pub(super) target: usize,
+    /// The property of comments.
+    pub(super) comment: usize,
+}
+
 impl<'a> ReadyContract<'a> {
     pub(super) fn new(contract: &'a Contract) -> ReadyContract<'a> {
         let properties: Vec<ReadyProperty<'a>> = contract
@@ -86,15 +99,30 @@ impl<'a> ReadyContract<'a> {
             Some(ReadyDependency { property, on, advisory: dependency.advisory, allowed: allowed.collect() })
         });
         let dependencies = dependencies.collect();
+        let resolving = contract.resolving.as_ref().and_then(|Resolving { property, value, comment }| {
+            let index = |name: &str| properties.iter().position(|property| property.name == name);
+            let property = index(property)?;
+            let ReadyKind::Choice(choices) = &properties[property].kind else { return None };
+            let value = choices.list.iter().position(|choice| choice.value == *value)?;
+            let (target, comment) = (index(comment)?, index(contract.appended()?)?);
+            Some(ReadyResolving { property, value, target, comment })
+        });
         let others = BUILT_IN.iter().filter(|name| **name != contract.name).filter_map(|name| load(name).ok());
-        let others: Vec<Contract> = others.filter(|other| other.is_same_api(contract)).collect();
+        let (others, other_apis): (Vec<Contract>, Vec<Contract>) =
+            others.partition(|other| other.is_same_api(contract));
+        let of_others = others.iter().chain(&other_apis).flat_map(|other| {
+            let columns = other.properties.iter().map(|property| normalized(property.column()));
+            columns.map(|column| (column, other.name.clone()))
+        });
+        let is_own = |column: &str| properties.iter().any(|property| normalized(property.column) == column);
+        let elsewhere = of_others.filter(|(column, _)| !is_own(column)).collect();
         let all = std::iter::once(contract).chain(&others).flat_map(|contract| &contract.properties);
         let lists = all.filter_map(|property| match &property.kind {
             PropertyKind::Choice(list) => Some(list),
             _ => None,
         });
         let known = lists.flat_map(|list| spellings(list)).map(|(spelling, _)| loose(spelling)).collect();
-        ReadyContract { contract, properties, dependencies, others, known }
+        ReadyContract { contract, properties, dependencies, resolving, elsewhere, others, known }
     }
 
     /// The choices of a property; empty if it accepts any text.
@@ -117,6 +145,12 @@ impl<'a> ReadyContract<'a> {
     pub(super) fn appends_by(&self, column: &str) -> bool {
         let named = self.properties.iter().find(|property| normalized(property.name) == normalized(column));
         named.is_some_and(|property| matches!(property.kind, ReadyKind::Append))
+    }
+
+    /// The other contract in which this column sets a property.
+    pub(super) fn elsewhere(&self, column: &str) -> Option<&str> {
+        let column = normalized(column);
+        self.elsewhere.iter().find(|(known, _)| *known == column).map(|(_, contract)| contract.as_str())
     }
 
     /// `` `defender` accepts this: `--contract defender` ``, if another built-in contract accepts the value.
@@ -157,7 +191,7 @@ impl<'a> ReadyContract<'a> {
             self.contracts().find_map(|contract| {
                 let [(first, left), (second, right)] = two_of(contract, left, right)?;
                 let columns = format!("use two columns: {first} `{left}` and {second} `{right}`");
-                Some((columns, (!is_own(contract)).then(|| accepts(contract))))
+                Some((columns, (!is_own(contract)).then(|| accepts(&contract.name))))
             })
         })
     }
@@ -168,7 +202,7 @@ impl<'a> ReadyContract<'a> {
     }
 
     fn suggestion(&self, accepts: impl Fn(&Contract) -> bool) -> Option<String> {
-        self.others.iter().find(|other| accepts(other)).map(self::accepts)
+        self.others.iter().find(|other| accepts(other)).map(|other| self::accepts(&other.name))
     }
 }
 
@@ -212,8 +246,9 @@ impl<'a> Choices<'a> {
     }
 }
 
-fn accepts(other: &Contract) -> String {
-    format!("`{0}` accepts this: `--contract {0}`", other.name)
+/// The advice to use another contract.
+pub(super) fn accepts(contract: &str) -> String {
+    format!("`{contract}` accepts this: `--contract {contract}`")
 }
 
 /// The properties and values that two texts mean, if these are different properties.

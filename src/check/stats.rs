@@ -20,6 +20,10 @@ pub struct CheckStats {
     pub nothing_asked: u64,
     /// Rows of a results file that are not selected, because they are done or because of `--only`.
     pub skipped: u64,
+    /// Selected rows whose comment is sent as the contract's property for resolving, or could be.
+    pub resolving_comments: u64,
+    /// Selected rows with another comment.
+    pub other_comments: u64,
     /// The number of errors by code.
     pub errors: BTreeMap<&'static str, u64>,
     /// The number of warnings by code.

@@ -38,11 +38,19 @@ struct Check<'t> {
     set: &'t [&'t str],
     limit: Option<u64>,
     only: Option<&'t [OutcomeKind]>,
+    comment_resolves: bool,
     chunk_size: usize,
 }
 
-const CSV: Check<'_> =
-    Check { name: "f.csv", contract: "defender-classic", set: &[], limit: None, only: None, chunk_size: 50 };
+const CSV: Check<'_> = Check {
+    name: "f.csv",
+    contract: "defender-classic",
+    set: &[],
+    limit: None,
+    only: None,
+    comment_resolves: false,
+    chunk_size: 50,
+};
 const JSONL: Check<'_> = Check { name: "f.jsonl", ..CSV };
 
 impl Check<'_> {
@@ -50,7 +58,8 @@ impl Check<'_> {
         let contract = load(self.contract).expect("built in");
         let set: Vec<_> =
             self.set.iter().map(|set| PropertyOverride::parse(set, &contract).expect("a sound --set")).collect();
-        let rules = Rules { contract: &contract, set: &set, limit: self.limit, only: self.only };
+        let Check { limit, only, comment_resolves, .. } = *self;
+        let rules = Rules { contract: &contract, set: &set, limit, only, comment_resolves };
         let input = Input::in_chunks(self.name, Box::new(Cursor::new(text.into())), self.chunk_size)?;
         let (mut rows, mut diagnostics) = (Vec::new(), Vec::new());
         let mut take = |batch: Vec<CheckedRow>| {
@@ -381,7 +390,7 @@ fn jsonl_results_file_is_valid_input() {
 #[test]
 fn error_storing_rows_ends_the_check() {
     let contract = load("defender").expect("built in");
-    let rules = Rules { contract: &contract, set: &[], limit: None, only: None };
+    let rules = Rules::new(&contract);
     let rows = "1,Active\n".repeat(10_000);
     let text = format!("incidentId,status\n{rows}");
     let input = Input::in_chunks("f.csv", Box::new(Cursor::new(text)), 50).expect("an input");

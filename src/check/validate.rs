@@ -29,6 +29,9 @@ impl<'a> Checker<'a> {
         }
         let sets_nothing = parsed.is_complete && self.check_rules(parsed);
         let is_selected = checked.taken < limit;
+        let comment = parsed.is_complete.then(|| self.place_comment(parsed)).flatten();
+        checked.resolving_comments += u64::from(is_selected && comment == Some(Comment::Resolves));
+        checked.other_comments += u64::from(is_selected && comment == Some(Comment::Stays));
         let is_valid = parsed.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
         if sets_nothing && is_valid {
             checked.valid += 1;
@@ -47,6 +50,10 @@ impl<'a> Checker<'a> {
         if let Some(incident) = parsed.id.filter(|_| is_valid) {
             checked.valid += 1;
             checked.sendable += u64::from(is_selected);
+            let moves = comment == Some(Comment::Resolves) && self.comment_resolves;
+            if moves {
+                self.swap_comment(parsed);
+            }
             let hash = self.hash(parsed);
             let (row, line) = (narrow(at.row), narrow(at.record.line));
             checked.fingerprints.push(RowFingerprint { incident: incident.get(), hash, row, line });
@@ -55,6 +62,10 @@ impl<'a> Checker<'a> {
                 for (count, slot) in checked.overridden.iter_mut().zip(&parsed.slots) {
                     *count += u64::from(slot.is_overridden);
                 }
+            }
+            if moves {
+                // The next row fills only the slots that have a column.
+                self.swap_comment(parsed);
             }
         }
         if self.keeps_rows && is_selected {
@@ -104,6 +115,41 @@ impl<'a> Checker<'a> {
             parsed.report(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
         sets_nothing && self.origin.is_fetched
+    }
+
+    /// Finds out what the row's comment can be sent as. With `--comment-as resolving`, an error if the property for that is
+    /// set, too.
+    fn place_comment(&self, parsed: &mut ParsedRow<'_>) -> Option<Comment> {
+        let rule = self.contract.resolving.as_ref()?;
+        let comment = parsed.slots[rule.comment].requested;
+        if !matches!(comment, Requested::Text(_)) {
+            return None;
+        }
+        if parsed.slots[rule.property].requested != Requested::Choice(rule.value) {
+            return Some(Comment::Stays);
+        }
+        if parsed.slots[rule.target].requested == Requested::Leave {
+            return Some(Comment::Resolves);
+        }
+        if self.comment_resolves {
+            let message = format!(
+                "both {0} and {1} are set, and {0} would be sent as {1}",
+                self.name(rule.comment),
+                self.name(rule.target)
+            );
+            let span = parsed.slots[rule.comment].span.clone();
+            let span = (!span.is_empty()).then_some(span);
+            parsed.report(Problem::new(&codes::TWO_RESOLVING_COMMENTS, message), Some(self.name(rule.comment)), span);
+        }
+        None
+    }
+
+    /// Exchanges what a row requests as its comment and as the property that the comment becomes.
+    fn swap_comment(&self, parsed: &mut ParsedRow<'_>) {
+        let Some(rule) = &self.contract.resolving else { return };
+        let [comment, target] = [rule.comment, rule.target].map(|index| parsed.slots[index].requested);
+        parsed.slots[rule.comment].requested = target;
+        parsed.slots[rule.target].requested = comment;
     }
 
     fn unusual_pair(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {
@@ -187,6 +233,15 @@ impl<'a> Checker<'a> {
         }
         Diagnostic { row: Some(at.row), field, repetition: problem.repetition, ..diagnostic }
     }
+}
+
+/// What a row's comment is, under a contract with a property for the comment of a row that resolves its incident.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comment {
+    /// It is sent as that property, or could be.
+    Resolves,
+    /// It is a comment.
+    Stays,
 }
 
 /// A record with its row number and its bytes.

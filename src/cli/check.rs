@@ -5,8 +5,7 @@ use std::io::{self, BufWriter, Write};
 use super::arguments::source;
 use super::global::{Format, GlobalArgs};
 use super::next_step;
-use super::row_options::RowArgs;
-use super::row_options::notes;
+use super::row_options::{RowArgs, comment_note, notes};
 use super::terminal::Terminal;
 use crate::check::{CheckStats, Rules, check};
 use crate::cli::error::Error;
@@ -125,7 +124,9 @@ fn summarize(
     origin: FileKind,
     contract: &Contract,
 ) -> io::Result<()> {
-    for note in notes(origin, stats.rows, stats.skipped) {
+    let (resolving, others) = (stats.resolving_comments, stats.other_comments);
+    let of_comments = comment_note(contract, typed.has("--comment-as"), resolving, others);
+    for note in notes(origin, stats.rows, stats.skipped).into_iter().chain(of_comments) {
         writeln!(out, "{note}")?;
     }
     if stats.nothing_asked > 0 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::arguments::{CallArgs, SendArgs};
 use super::known_options::with_short_paths;
 use super::next_step;
-use super::row_options::notes;
+use super::row_options::{comment_note, notes};
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
@@ -51,12 +51,16 @@ impl PreviewBuilder<'_> {
         let stop_after = self.send.and_then(|send| send.stop_after);
         let previewed = run.preview(&PreviewOptions { remember, concurrency, stop_after })?;
         let imported = &run.imported;
+        let mut notes = notes(imported.kind, imported.all, imported.skipped);
+        let (resolving, others) = (imported.resolving_comments, imported.other_comments);
+        let contract = &self.target.contract;
+        notes.extend(comment_note(contract, self.typed.has("--comment-as"), resolving, others));
         let tokens = self.target.tokens.as_ref().filter(|tokens| !tokens.renews_itself());
         Ok(Preview {
             target: self.target.shown(),
             contract: self.target.contract_if_not_built_in(),
             input: self.input.name().into_owned(),
-            notes: notes(imported.kind, imported.all, imported.skipped),
+            notes,
             doubtful: self.doubtful(&previewed.counts.sets),
             token_expires: tokens.and_then(|tokens| tokens.claims().expires),
             finish: self.finish(run, previewed.earlier.as_ref())?,

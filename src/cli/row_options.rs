@@ -15,6 +15,7 @@ use crate::contract::{BUILT_IN, Contract};
 use crate::input::{FileKind, Input};
 use crate::model::outcome::OutcomeKind;
 use crate::report::age;
+use crate::report::humanize::counted;
 
 /// The options as typed.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,12 +26,22 @@ pub(super) struct RowArgs {
     /// Set a property of every row's incident; overrides the file (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
+    /// How to send the comment of a row that resolves its incident (--contract graph): in the same request as the status
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) comment_as: Option<CommentAs>,
     /// Check all rows, but use only the first N
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
     /// Use only rows of a results file with these outcomes [default: all but updated and unchanged]
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',', value_parser = OutcomeParser)]
     pub(super) only: Vec<OutcomeKind>,
+}
+
+/// What a comment can be sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CommentAs {
+    /// As the comment of the resolution, if the row resolves the incident
+    Resolving,
 }
 
 /// Reads the name of an outcome; blanks around it are ignored.
@@ -70,6 +81,7 @@ pub(super) struct RowSettings {
     set: Vec<PropertyOverride>,
     limit: Option<u64>,
     only: Option<Vec<OutcomeKind>>,
+    comment_resolves: bool,
 }
 
 impl RowArgs {
@@ -79,6 +91,16 @@ impl RowArgs {
     /// If one of them can't be used.
     pub(super) fn resolve(&self, global: &GlobalArgs) -> Result<RowSettings, Error> {
         let contract = load_contract(&self.contract, &global.settings, global.is_project_contract)?;
+        let comment_resolves = self.comment_as == Some(CommentAs::Resolving);
+        if comment_resolves && contract.resolving.is_none() {
+            return Err(Error::Usage {
+                message: format!(
+                    "`--comment-as resolving`: incidents of `{}` have no resolving comment",
+                    contract.name
+                ),
+                hint: Some("use `--contract graph`, or remove the option".to_owned()),
+            });
+        }
         let set =
             self.set.iter().map(|typed| PropertyOverride::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
         for (at, one) in set.iter().enumerate() {
@@ -87,7 +109,7 @@ impl RowArgs {
             }
         }
         let only = (!self.only.is_empty()).then(|| self.only.clone());
-        Ok(RowSettings { contract, set, limit: self.limit, only })
+        Ok(RowSettings { contract, set, limit: self.limit, only, comment_resolves })
     }
 }
 
@@ -101,7 +123,8 @@ impl RowSettings {
             let message = "`--only` selects rows of a results file, and this input is not one";
             return Err(Error::usage(message));
         }
-        Ok(Rules { contract: &self.contract, set: &self.set, limit: self.limit, only: self.only.as_deref() })
+        let RowSettings { contract, set, limit, only, comment_resolves } = self;
+        Ok(Rules { contract, set, limit: *limit, only: only.as_deref(), comment_resolves: *comment_resolves })
     }
 }
 
@@ -121,4 +144,21 @@ pub(super) fn notes(origin: FileKind, rows: u64, skipped: u64) -> Vec<String> {
         notes.push(format!("fetched {age} ago, {time}; columns current_* are ignored"));
     }
     notes
+}
+
+/// A note on rows with comments: how many `--comment-as resolving` leaves as they are, or how many it would send in one
+/// request.
+pub(super) fn comment_note(contract: &Contract, comment_resolves: bool, resolving: u64, others: u64) -> Option<String> {
+    let rule = contract.resolving.as_ref()?;
+    let status = format!("{} `{}`", rule.property, rule.value);
+    match (comment_resolves, resolving, others) {
+        (true, _, 1..) => Some(format!("{} without {status}: comments are added as usual", counted(others, "row"))),
+        (false, 1.., _) => Some(format!(
+            "{} with a comment and {status}: --comment-as resolving sends the comment as {}, in one request, not two, and \
+             safe to repeat",
+            counted(resolving, "row"),
+            rule.comment
+        )),
+        _ => None,
+    }
 }

@@ -202,6 +202,7 @@ pub(super) mod tests {
                 Property::new("comment", PropertyKind::Append { shown_in: "comments".to_owned() }),
             ],
             dependencies: Vec::new(),
+            resolving: None,
         }
     }
 

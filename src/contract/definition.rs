@@ -1,6 +1,6 @@
 //! The rules of one API, typed.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use crate::model::change::IncidentId;
@@ -42,6 +42,20 @@ pub struct Contract {
     pub properties: Vec<Property>,
     /// Which values of one property require which values of another in the same row.
     pub dependencies: Vec<Dependency>,
+    /// What `--comment-as resolving` does, if the API has a property for it.
+    pub resolving: Option<Resolving>,
+}
+
+/// The comment of a row that resolves its incident can be sent as a property of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolving {
+    /// A row resolves its incident if it sets this property …
+    pub property: String,
+    /// … to this value.
+    pub value: String,
+    /// The property that the comment then becomes.
+    pub comment: String,
 }
 
 /// One property of an incident that can be set. Unless it has others, its name is the API's member and, in any case and

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::api::Api;
-use super::definition::{Absence, Choice, Contract, Dependency, Host, Property, PropertyKind};
+use super::definition::{Absence, Choice, Contract, Dependency, Host, Property, PropertyKind, Resolving};
 use crate::model::operation::{OperationId, Operations};
 
 /// A whole contract.
@@ -42,6 +42,8 @@ pub(super) struct ContractFile {
     properties: Vec<PropertyEntry>,
     #[serde(default)]
     dependencies: Vec<DependencyEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolving: Option<Resolving>,
 }
 
 /// A user's file: only its differences from the contract that it extends.
@@ -188,6 +190,7 @@ impl ContractFile {
             read_delegated: self.permissions.read_delegated,
             properties: self.properties.into_iter().map(Property::from).collect(),
             dependencies: self.dependencies.into_iter().map(Dependency::from).collect(),
+            resolving: self.resolving,
         };
         contract.expect_operations()?;
         Ok(contract)
@@ -233,6 +236,7 @@ impl From<&Contract> for ContractFile {
             },
             properties: contract.properties.iter().cloned().map(PropertyEntry::from).collect(),
             dependencies: contract.dependencies.iter().cloned().map(DependencyEntry::from).collect(),
+            resolving: contract.resolving.clone(),
         }
     }
 }

@@ -129,6 +129,7 @@ pub(super) mod tests {
                 advisory: false,
                 allowed: vec![("TruePositive".to_owned(), determinations.map(str::to_owned).into())],
             }],
+            resolving: None,
         }
     }
 

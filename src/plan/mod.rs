@@ -292,7 +292,7 @@ pub fn read<E: From<PlanError>>(
 }
 
 /// The options that affect the changes: only these are stored in a plan, and repeated in suggested commands.
-pub const OPTIONS: [&str; 4] = ["--contract", "--set", "--limit", "--only"];
+pub const OPTIONS: [&str; 5] = ["--contract", "--set", "--comment-as", "--limit", "--only"];
 
 fn header_of(line: &[u8]) -> Result<(Header, Contract), PlanError> {
     #[derive(Deserialize)]

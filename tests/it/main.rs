@@ -10,6 +10,7 @@ mod check_command;
 mod checked_before_sending;
 mod clouds;
 mod command_line;
+mod comment_as;
 mod compare;
 mod complete_lists;
 mod connections;

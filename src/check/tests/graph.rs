@@ -2,7 +2,9 @@
 
 use super::*;
 
-const GRAPH: Check<'_> = Check { name: "f.csv", contract: "graph", set: &[], limit: None, only: None, chunk_size: 50 };
+const GRAPH: Check<'_> = Check { contract: "graph", ..CSV };
+/// With `--comment-as resolving`.
+const RESOLVING: Check<'_> = Check { comment_resolves: true, ..GRAPH };
 
 /// The requests of the only row, and its diagnostics.
 fn sent(text: &str) -> (Vec<String>, Vec<(u64, &'static str)>) {
@@ -235,4 +237,67 @@ fn spellings_of_graph_are_accepted_by_defender() {
 fn long_comment_is_a_warning_under_graph() {
     let comment = |length| format!("incidentId,comment\n7,{}\n", "x".repeat(length));
     assert_eq!((GRAPH.code(comment(30_000)), GRAPH.code(comment(30_001))), ("", "long-comment"));
+}
+
+#[test]
+fn comment_of_a_resolving_row_becomes_its_property() {
+    let rows = "7,Resolved,a\n8,,b\n9,Active,c\n10,Resolved,\n";
+    let found = RESOLVING.of(format!("incidentId,status,comment\n{rows}"));
+    let bodies = [
+        r#"{"status":"resolved","resolvingComment":"a"}"#,
+        r#"{"comment":"b"}"#,
+        r#"{"status":"active","comment":"c"}"#,
+        r#"{"status":"resolved"}"#,
+    ];
+    assert_eq!((found.bodies(), found.codes()), (bodies.map(str::to_owned).into(), vec![]));
+    assert_eq!((found.stats.resolving_comments, found.stats.other_comments), (1, 2));
+    let set = Check { set: &["status=resolved", "comment==x"], ..RESOLVING }.of("incidentId\n7\n");
+    assert_eq!(set.bodies(), [r#"{"status":"resolved","resolvingComment":"=x"}"#]);
+    let line = "{\"incidentId\":7,\"comment\":\"a\\nb\",\"status\":\"resolved\"}\n";
+    let jsonl = Check { name: "f.jsonl", ..RESOLVING }.of(line);
+    assert_eq!(jsonl.bodies(), [r#"{"status":"resolved","resolvingComment":"a\nb"}"#]);
+}
+
+#[test]
+fn two_resolving_comments_are_an_error() {
+    let rows = "7,Resolved,a,b\n8,Resolved,a,<clear>\n9,Active,a,b\n10,Resolved,,b\n11,Resolved,a,\n";
+    let text = format!("incidentId,status,comment,resolvingComment\n{rows}");
+    let found = RESOLVING.of(&*text);
+    assert_eq!(found.codes(), [(1, "two-resolving-comments"), (2, "two-resolving-comments")]);
+    assert_eq!(found.diagnostics[0].field.as_deref(), Some("comment"));
+    // Without the option, the two are independent; only the last row could be sent in one request.
+    let found = GRAPH.of(&*text);
+    assert_eq!((found.codes(), found.stats.resolving_comments), (vec![], 1));
+}
+
+#[test]
+fn moved_comment_is_the_same_change() {
+    let found = RESOLVING.of("incidentId,status,comment,resolvingComment\n7,Resolved,a,\n7,Resolved,,a\n");
+    assert_eq!(found.codes(), [(2, "duplicate")]);
+    let found = Check { limit: Some(1), ..GRAPH }.of("incidentId,status,comment\n7,Resolved,a\n8,Resolved,b\n");
+    assert_eq!(found.stats.resolving_comments, 1);
+}
+
+#[test]
+fn property_of_another_contract_names_it() {
+    let text = "incidentId,status,resolving comment\n7,Resolved,x\n";
+    for contract in ["defender-classic", "defender"] {
+        let classic = Check { contract, ..CSV };
+        let Err(InputError::Invalid(found)) = classic.try_of(text) else { panic!("{contract} accepts it") };
+        let help = found[0].help.as_deref().unwrap_or_default();
+        assert_eq!(found[0].code, "other-contract");
+        assert!(found[0].message.contains("`graph`") && help.contains("--contract graph"), "{found:?}");
+        assert_eq!(classic.refusal("incidentId,status,newSeverity\n7,Resolved,\n"), "other-contract");
+        let jsonl = Check { name: "f.jsonl", ..classic };
+        assert_eq!(
+            jsonl.code("{\"incidentId\":7,\"status\":\"Active\",\"resolvingComment\":\"x\"}\n"),
+            "other-contract"
+        );
+        assert_eq!(jsonl.code("{\"incidentId\":7,\"status\":\"Active\",\"resolvingComment\":null}\n"), "");
+        let contract = load(contract).expect("built in");
+        let error = PropertyOverride::parse("resolvingComment=x", &contract).expect_err("it has no such property");
+        assert!(error.to_string().contains("`--contract graph`"), "{error}");
+    }
+    // Context of a Graph page, as before.
+    assert_eq!(CSV.code("incidentId,status,severity\n7,Resolved,high\n"), "");
 }

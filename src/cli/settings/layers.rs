@@ -57,9 +57,10 @@ pub(super) const OWN_FILES: [(&str, &str); 15] = [
 
 /// Options that only the command line sets, because what a run sends must be visible in the command; and those that say
 /// which settings are read.
-const COMMAND_LINE: [&str; 28] = [
+const COMMAND_LINE: [&str; 29] = [
     "yes",
     "set",
+    "comment-as",
     "limit",
     "only",
     "skip-invalid",

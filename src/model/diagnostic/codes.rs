@@ -61,6 +61,9 @@ codes! {
     MISSPELT_COLUMN "misspelt-column" Error
         "A column (or member) looks like a misspelled property and would not be sent."
         "correct the name, or choose a less similar one"
+    OTHER_CONTRACT "other-contract" Error
+        "A column (or member) sets a property only under another contract, and would not be sent."
+        "use that contract, or give the column a name that is not a property"
     PORTAL_COMMENT "portal-comment" Error
         "A comment column was added to a portal export, which only provides incident IDs."
         "set the comment with `--set comment=…`, or keep only the ID and your own columns"
@@ -153,6 +156,10 @@ codes! {
     TAGS_NOT_JSON "tags-not-json" Error
         "The tags begin with `[` or `{` but are not a JSON list of strings or a tag edit."
         "enter `[\"a\",\"b\"]` or `a; b`; to edit the list, `{\"add\":[\"a\"],\"remove\":[\"b\"]}`, or `+a; -b`"
+
+    TWO_RESOLVING_COMMENTS "two-resolving-comments" Error
+        "With `--comment-as resolving`, the row has two comments of its resolution."
+        "keep one of them"
 
     CONTRADICTION "contradiction" Error
         "Two rows have conflicting changes to one incident."
