@@ -12,13 +12,14 @@ use crate::client::{Client, TokenCache, Transport};
 use crate::clock::{Clock, Now};
 use crate::journal::AttemptId;
 use crate::model::call::{Call, CallResult};
+use crate::model::operation::OperationId;
 
 /// An attempt that has ended.
 #[derive(Clone, Debug)]
 pub(super) struct CompletedCall {
     pub(super) attempt: AttemptId,
-    /// Whether it is a read.
-    pub(super) is_read: bool,
+    /// The operation of a step; `None` for a read.
+    pub(super) operation: Option<OperationId>,
     pub(super) result: CallResult,
     /// When the response had arrived, or the wait for it ended.
     pub(super) at: Now,
@@ -69,10 +70,10 @@ impl<T: Transport> Callers<T> {
         let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
         tokio::spawn(async move {
             while let Some(Started { attempt, call, at: start }) = started.recv().await {
-                let is_read = !matches!(call, Call::Step(_));
+                let operation = if let Call::Step(step) = &call { Some(step.operation) } else { None };
                 let result = client.call(&call).await;
                 let at = clock.now();
-                let ended = CompletedCall { attempt, is_read, result, at, took: at.boot.since(start.boot) };
+                let ended = CompletedCall { attempt, operation, result, at, took: at.boot.since(start.boot) };
                 // Nobody listens any more only if the engine was dropped.
                 let _ = returns.send((place, ended));
             }

@@ -91,6 +91,8 @@ pub struct Requests {
     pub calls: u64,
     /// Of these, the reads.
     pub reads: u64,
+    /// Of these, the comments that are requests of their own.
+    pub comments: u64,
     /// The 429s among the responses.
     pub throttled: u64,
 }

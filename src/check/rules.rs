@@ -104,7 +104,7 @@ impl<'a> ReadyContract<'a> {
             let property = index(property)?;
             let ReadyKind::Choice(choices) = &properties[property].kind else { return None };
             let value = choices.list.iter().position(|choice| choice.value == *value)?;
-            let (target, comment) = (index(comment)?, index(contract.appended()?)?);
+            let (target, comment) = (index(comment.as_deref()?)?, index(contract.appended()?)?);
             Some(ReadyResolving { property, value, target, comment })
         });
         let others = BUILT_IN.iter().filter(|name| **name != contract.name).filter_map(|name| load(name).ok());

@@ -61,12 +61,26 @@ impl PreviewBuilder<'_> {
             contract: self.target.contract_if_not_built_in(),
             input: self.input.name().into_owned(),
             notes,
+            alerts: self.alerts(&previewed.counts.sets),
             doubtful: self.doubtful(&previewed.counts.sets),
             token_expires: tokens.and_then(|tokens| tokens.claims().expires),
             finish: self.finish(run, previewed.earlier.as_ref())?,
             first_requests: Vec::new(),
             run: previewed,
         })
+    }
+
+    /// What the service does to the alerts of these incidents.
+    fn alerts(&self, sets: &SetCounts) -> Vec<String> {
+        let contract = &self.target.contract;
+        let resolved = contract.resolving.as_ref().map_or(0, |rule| sets.rows_with(&rule.property, &rule.value));
+        let owner = sets.properties().iter().find(|counts| counts.property == contract.api.incident.owner);
+        let assigned = owner.map_or(0, |counts| counts.rows - counts.clears);
+        [("active", resolved, "resolved"), ("all", assigned, "assigned")]
+            .into_iter()
+            .filter(|(_, rows, _)| *rows > 0)
+            .map(|(which, rows, done)| format!("{which} alerts of {} are {done}, too", counted(rows, "incident")))
+            .collect()
     }
 
     /// What is set that the contract calls doubtful, repeated before the prompt.

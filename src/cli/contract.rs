@@ -58,17 +58,27 @@ fn write_table(contract: &Contract, out: &mut impl Write, layout: Layout) -> io:
         writeln!(out, "{}", layout.wrap(&name.join(": ")))?;
     }
     table(contract, width.is_some()).write(out, width)?;
-    let update = &contract.operations.update;
+    let (update, comment) = (&contract.operations.update, contract.operations.comment.as_ref());
     let request = format!("{} {}", update.method, printable(&format!("{}{}", contract.origin, update.path)));
+    let comment = comment.map(|comment| format!("{} {}", comment.method, printable(&comment.path)));
     let quota = contract.quota.to_string();
+    let limit = contract.quota_limit.as_ref();
     let (application, delegated) =
         (printable(&contract.permission_application), printable(&contract.permission_delegated));
     if width.is_some() {
-        writeln!(out, "\n{}", layout.wrap(&format!("{request}, quota {quota}")))?;
+        let limit = limit.map(|limit| format!(" (up to {limit} in a contract file)")).unwrap_or_default();
+        writeln!(out, "\n{}", layout.wrap(&format!("{request}, quota {quota}{limit}")))?;
+        if let Some(comment) = comment {
+            writeln!(out, "{}", layout.wrap(&format!("comments: {comment}")))?;
+        }
         let needs = format!("needs {application} (application) or {delegated} (delegated)");
         return writeln!(out, "{}", layout.wrap(&needs));
     }
-    writeln!(out, "contract\t{}\nrequest\t{request}\nquota\t{quota}", name.join("\t"))?;
+    writeln!(out, "contract\t{}", name.join("\t"))?;
+    writeln!(out, "request\t{request}")?;
+    comment.map_or(Ok(()), |comment| writeln!(out, "request\t{comment}"))?;
+    writeln!(out, "quota\t{quota}")?;
+    limit.map_or(Ok(()), |limit| writeln!(out, "quota-limit\t{limit}"))?;
     writeln!(out, "permission\t{application}\t{delegated}")
 }
 
@@ -84,10 +94,17 @@ fn table(contract: &Contract, names_once: bool) -> Table {
                 for (place, choice) in choices.iter().enumerate() {
                     let name = if place == 0 || !names_once { property.name.as_str() } else { "" };
                     let aliases: Vec<&str> = choice.aliases.iter().map(String::as_str).collect();
-                    add(name, &choice.value, Cell::list(&aliases, ';'), &rule(contract, property, choice));
+                    let column = property.column.as_ref().filter(|_| place == 0);
+                    let column = column.map(|column| format!("set by a column {column}"));
+                    let rules = column.into_iter().chain(rules(contract, property, choice));
+                    let rules = rules.collect::<Vec<_>>().join("; ");
+                    add(name, &choice.value, Cell::list(&aliases, ';'), &rules);
                 }
             }
-            PropertyKind::Text => add(&property.name, "any text", Cell::default(), "`<clear>` empties it"),
+            PropertyKind::Text => {
+                let rule = if property.clear_with_null { "`<clear>` sends null" } else { "`<clear>` empties it" };
+                add(&property.name, "any text", Cell::default(), rule);
+            }
             PropertyKind::List => {
                 let also = Cell::whole("[\"a\",\"b\"]");
                 add(&property.name, "a; b", also, "replaces the list; `<clear>` empties it");
@@ -101,15 +118,14 @@ fn table(contract: &Contract, names_once: bool) -> Table {
 }
 
 /// Which values it goes with, and what is doubtful about it.
-fn rule(contract: &Contract, property: &Property, choice: &Choice) -> String {
-    let needs = contract.dependencies.iter().filter(|rule| rule.property == property.name).map(|rule| {
+fn rules<'a>(contract: &'a Contract, property: &'a Property, choice: &'a Choice) -> impl Iterator<Item = String> + 'a {
+    let needs = contract.dependencies.iter().filter(|rule| rule.property == property.name).filter_map(|rule| {
         let with = rule.allowed.iter().filter(|(_, values)| values.contains(&choice.value));
         let with: Vec<&str> = with.map(|(on, _)| on.as_str()).collect();
         let usually = if rule.advisory { "usually " } else { "" };
         (!with.is_empty()).then(|| format!("{usually}with {}", with.join(" or ")))
     });
-    let needs = needs.flatten();
-    needs.chain(choice.doubtful.clone()).collect::<Vec<_>>().join("; ")
+    needs.chain(choice.doubtful.clone())
 }
 
 #[cfg(test)]
@@ -165,6 +181,94 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn contract_of_two_requests() {
+        insta::assert_snapshot!(shown("graph", Some(100)), @r#"
+        graph: Microsoft Defender XDR incidents in Microsoft Graph
+        property          value                          rule
+        status            active
+                          inProgress
+                          resolved
+        assignedTo        any text                       `<clear>` sends null
+        classification    unknown
+                          falsePositive
+                          truePositive
+                          informationalExpectedActivity
+        determination     unknown                        usually with unknown
+                          multiStagedAttack              usually with truePositive
+                          maliciousUserActivity          usually with truePositive
+                          compromisedAccount             usually with truePositive
+                          malware                        usually with truePositive
+                          phishing                       usually with truePositive
+                          unwantedSoftware               usually with truePositive
+                          securityTesting                usually with informationalExpectedActivity
+                          lineOfBusinessApplication      usually with informationalExpectedActivity
+                          confirmedActivity              usually with informationalExpectedActivity
+                          notMalicious                   usually with falsePositive
+                          notEnoughDataToValidate        usually with falsePositive
+                          other                          usually with falsePositive or
+                                                         informationalExpectedActivity or truePositive
+                          apt                            the portal no longer has `apt`; the service may
+                                                         refuse it
+                          securityPersonnel              the portal no longer has `securityPersonnel`; the
+                                                         service may refuse it
+        tags              a; b                           replaces the list; `<clear>` empties it
+        resolvingComment  any text                       `<clear>` empties it
+        severity          informational                  set by a column newSeverity
+                          low
+                          medium
+                          high
+                          unknown                        `unknown` is what an incident without a severity
+                                                         shows; the service may refuse it
+        comment           any text                       is added to comments
+
+        PATCH https://graph.microsoft.com/v1.0/security/incidents/{id}, quota 50/1m,1500/1h (up to 150/1m in
+        a contract file)
+        comments: POST /v1.0/security/incidents/{id}/comments
+        needs SecurityIncident.ReadWrite.All (application) or SecurityIncident.ReadWrite.All (delegated)
+        "#);
+        insta::assert_snapshot!(shown("graph", None), @r#"
+        property	value	also written	rule
+        status	active		
+        status	inProgress	In progress	
+        status	resolved		
+        assignedTo	any text		`<clear>` sends null
+        classification	unknown		
+        classification	falsePositive	False positive	
+        classification	truePositive	True positive	
+        classification	informationalExpectedActivity	Informational, expected activity	
+        determination	unknown	NotAvailable; Not available	usually with unknown
+        determination	multiStagedAttack	Multi staged attack; Multi-stage attack; Multistage attack	usually with truePositive
+        determination	maliciousUserActivity	Malicious user activity	usually with truePositive
+        determination	compromisedAccount	Compromised account; compromisedUser	usually with truePositive
+        determination	malware		usually with truePositive
+        determination	phishing		usually with truePositive
+        determination	unwantedSoftware	Unwanted software	usually with truePositive
+        determination	securityTesting	Security test; Security testing	usually with informationalExpectedActivity
+        determination	lineOfBusinessApplication	Line-of-business application	usually with informationalExpectedActivity
+        determination	confirmedActivity	Confirmed activity; confirmedUserActivity	usually with informationalExpectedActivity
+        determination	notMalicious	Not malicious; clean	usually with falsePositive
+        determination	notEnoughDataToValidate	Not enough data to validate; noEnoughDataToValidate; insufficientData	usually with falsePositive
+        determination	other		usually with falsePositive or informationalExpectedActivity or truePositive
+        determination	apt		the portal no longer has `apt`; the service may refuse it
+        determination	securityPersonnel	Security personnel	the portal no longer has `securityPersonnel`; the service may refuse it
+        tags	a; b	["a","b"]	replaces the list; `<clear>` empties it
+        resolvingComment	any text		`<clear>` empties it
+        severity	informational		set by a column newSeverity
+        severity	low		
+        severity	medium		
+        severity	high		
+        severity	unknown		`unknown` is what an incident without a severity shows; the service may refuse it
+        comment	any text		is added to comments
+        contract	graph	Microsoft Defender XDR incidents in Microsoft Graph
+        request	PATCH https://graph.microsoft.com/v1.0/security/incidents/{id}
+        request	POST /v1.0/security/incidents/{id}/comments
+        quota	50/1m,1500/1h
+        quota-limit	150/1m
+        permission	SecurityIncident.ReadWrite.All	SecurityIncident.ReadWrite.All
+        "#);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::report::Layout;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::Preview;
-use crate::session::{Plan, PreparedRun, REMEMBER, RunInput, Session};
+use crate::session::{Counts, Plan, PreparedRun, REMEMBER, RunInput, Session};
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`
@@ -123,7 +123,7 @@ pub(super) fn run(
     let header = Header { compared: args.preflight.reads_all(), ..run.plan_header(target.scope.as_ref())? };
     if header.rows == 0 && args.output.is_some() {
         if args.format == Format::Json {
-            write_json(io::stdout().lock(), (&run, &target), None, 0, exit::OK)?;
+            write_json(io::stdout().lock(), (&run, &target), None, &Counts::default(), exit::OK)?;
         }
         run.discard()?;
         say("no plan was written: the input has no rows");
@@ -159,10 +159,9 @@ impl PlanView<'_> {
         let preview = self.preview(&run)?;
         let next = self.next();
         let code = self.code(&run, &preview);
-        let sent = preview.run.counts.rows;
         let is_on_stdout = self.plan == Some(Path::new("-"));
         match self.args.format {
-            Format::Json => write_json(io::stdout().lock(), (&run, self.target), self.plan, sent, code)?,
+            Format::Json => write_json(io::stdout().lock(), (&run, self.target), self.plan, &preview.run.counts, code)?,
             // It is in the file.
             Format::Human if terminal.silent && self.args.output.is_some() => {}
             Format::Human if is_on_stdout => self.write(&run, &preview, &next, io::stderr(), terminal.err)?,
@@ -236,7 +235,7 @@ fn write_json(
     mut out: impl io::Write,
     (run, target): (&PreparedRun, &Target),
     plan: Option<&Path>,
-    sent: u64,
+    counts: &Counts,
     exit: u8,
 ) -> Result<(), Error> {
     let header = run.plan_header(target.scope.as_ref())?;
@@ -244,14 +243,16 @@ fn write_json(
     let object = json!({
         "file": plan.map(|plan| plan.to_string_lossy()), "plan": checksum, "origin": header.origin, "scope": header.scope,
         "contract": header.contract, "input": header.input, "options": header.options,
-        "compared": run.compared.is_some(), "rows": header.rows, "sent": sent, "exit": exit,
+        "compared": run.compared.is_some(), "rows": header.rows, "sent": counts.rows, "exit": exit, "requests": counts.requests,
     });
     let object = object.to_string();
     // The last member is a list, which comes row by row.
     write!(out, "{},\"changes\":[", escape_json(object.trim_end_matches('}')))?;
     for (at, row) in run.plan_rows().enumerate() {
         let row = row?;
-        let before = if let Some(Snapshot::There(before)) = row.before { Some(before.values) } else { None };
+        let before = if let Some(Snapshot::There(before)) = row.before { Some(before) } else { None };
+        let url = before.as_ref().and_then(|before| target.contract.portal_link(&before.context));
+        let before_values = before.as_ref().map(|before| &before.values);
         let (change, outcome) = match row.change {
             Ok(change) => (Some(change.edits.values()), None),
             Err(outcome) => (None, Some(outcome)),
@@ -259,8 +260,8 @@ fn write_json(
         let left_out = outcome
             .map(|outcome| json!({ "outcome": outcome.kind.name(), "code": outcome.code, "message": outcome.message }));
         let object = json!({
-            "row": row.row, "line": row.line, "incident_id": row.incident, "change": change, "before": before,
-            "left_out": left_out,
+            "row": row.row, "line": row.line, "incident_id": row.incident, "change": change, "before": before_values,
+            "left_out": left_out, "url": url,
         });
         write!(out, "{}{}", if at == 0 { "" } else { "," }, escape_json(&object.to_string()))?;
     }

@@ -92,7 +92,7 @@ impl RowArgs {
     pub(super) fn resolve(&self, global: &GlobalArgs) -> Result<RowSettings, Error> {
         let contract = load_contract(&self.contract, &global.settings, global.is_project_contract)?;
         let comment_resolves = self.comment_as == Some(CommentAs::Resolving);
-        if comment_resolves && contract.resolving.is_none() {
+        if comment_resolves && contract.resolving.as_ref().is_none_or(|rule| rule.comment.is_none()) {
             return Err(Error::Usage {
                 message: format!(
                     "`--comment-as resolving`: incidents of `{}` have no resolving comment",
@@ -150,6 +150,7 @@ pub(super) fn notes(origin: FileKind, rows: u64, skipped: u64) -> Vec<String> {
 /// request.
 pub(super) fn comment_note(contract: &Contract, comment_resolves: bool, resolving: u64, others: u64) -> Option<String> {
     let rule = contract.resolving.as_ref()?;
+    let target = rule.comment.as_deref()?;
     let status = format!("{} `{}`", rule.property, rule.value);
     match (comment_resolves, resolving, others) {
         (true, _, 1..) => Some(format!("{} without {status}: comments are added as usual", counted(others, "row"))),
@@ -157,7 +158,7 @@ pub(super) fn comment_note(contract: &Contract, comment_resolves: bool, resolvin
             "{} with a comment and {status}: --comment-as resolving sends the comment as {}, in one request, not two, and \
              safe to repeat",
             counted(resolving, "row"),
-            rule.comment
+            target
         )),
         _ => None,
     }

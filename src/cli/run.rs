@@ -146,6 +146,7 @@ fn say_dry_run(target: &Target, args: &RunArgs, preview: &Preview, code: u8) -> 
     let object = json!({
         "dry_run": true, "scope": target.shown_scope(&target.scope_or_origin()),
         "origin": target.origin().to_string(), "input": args.input.name(), "sent": counts.rows, "invalid": counts.invalid, "nothing_asked": counts.nothing_asked, "exit": code,
+        "requests": counts.requests,
     });
     writeln!(io::stdout(), "{}", escape_json(&object.to_string()))
 }

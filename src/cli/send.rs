@@ -158,7 +158,7 @@ impl Sending<'_> {
 
         let (results, mut stats) = reporter.into_results_and_stats();
         let throttled = reads.throttled + requests.throttled;
-        stats.count_requests(reads.calls + requests.calls, reads.calls + requests.reads, throttled);
+        stats.count_requests(reads.calls + requests.calls, reads.calls + requests.reads, requests.comments, throttled);
         let mut failed = failed.map(Error::Journal);
         let mut place = destination.path().to_owned();
         match results.finish(result_rows(&journal, &name, false)) {

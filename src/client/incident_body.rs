@@ -86,11 +86,11 @@ impl<'a> Shown<'a> {
         names.filter_map(|name| Some(self.value(name).transpose()?.map(|value| (name.to_owned(), value)))).collect()
     }
 
-    /// Its context: name and times.
+    /// Its context: name, times, and the link to the portal.
     pub(super) fn context(&self) -> serde_json::Map<String, Value> {
-        let context = self.contract.context.iter().filter_map(|name| {
+        let context = context_names(self.contract).filter_map(|name| {
             let value = self.members.get(name).filter(|value| value.get().len() <= LONGEST_CONTEXT)?;
-            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
+            Some((name.to_owned(), serde_json::from_str(value.get()).ok()?))
         });
         context.collect()
     }
@@ -244,7 +244,12 @@ fn names_in_use(contract: &Contract) -> impl Iterator<Item = &str> {
     [error.object.as_str(), &incident.id, &incident.redirect]
         .into_iter()
         .chain(replaced(contract).map(Property::member))
-        .chain(contract.context.iter().map(String::as_str))
+        .chain(context_names(contract))
+}
+
+/// The members that are only shown.
+fn context_names(contract: &Contract) -> impl Iterator<Item = &str> {
+    contract.context.iter().map(String::as_str).chain(contract.portal_member())
 }
 
 /// The properties that are replaced when they are set.

@@ -42,11 +42,11 @@ pub struct Contract {
     pub properties: Vec<Property>,
     /// Which values of one property require which values of another in the same row.
     pub dependencies: Vec<Dependency>,
-    /// What `--comment-as resolving` does, if the API has a property for it.
+    /// When a row resolves its incident.
     pub resolving: Option<Resolving>,
 }
 
-/// The comment of a row that resolves its incident can be sent as a property of its own.
+/// When a row resolves its incident, and what its comment can be sent as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolving {
@@ -54,8 +54,9 @@ pub struct Resolving {
     pub property: String,
     /// … to this value.
     pub value: String,
-    /// The property that the comment then becomes.
-    pub comment: String,
+    /// The property that the comment becomes with `--comment-as resolving`, if the API has one for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// One property of an incident that can be set. Unless it has others, its name is the API's member and, in any case and

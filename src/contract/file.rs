@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use super::definition::{Absence, Choice, Contract, Dependency, Host, Property, PropertyKind, Resolving};
+use super::portal::Portal;
 use crate::model::operation::{OperationId, Operations};
 
 /// A whole contract.
@@ -21,6 +22,9 @@ pub(super) struct ContractFile {
     /// The clouds that it is not in; likewise.
     #[serde(default, skip_serializing)]
     pub(super) absent: Vec<Absence>,
+    /// Where the portal shows incidents; likewise.
+    #[serde(default, skip_serializing)]
+    pub(super) portal: Option<Portal>,
     /// Of contract format 1, which runs and plans of earlier revisions have kept: the path of an incident.
     #[serde(default, skip_serializing)]
     pub(super) path: Option<String>,
@@ -42,8 +46,9 @@ pub(super) struct ContractFile {
     properties: Vec<PropertyEntry>,
     #[serde(default)]
     dependencies: Vec<DependencyEntry>,
+    /// Missing in earlier revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    resolving: Option<Resolving>,
+    pub(super) resolving: Option<Resolving>,
 }
 
 /// A user's file: only its differences from the contract that it extends.
@@ -221,6 +226,7 @@ impl From<&Contract> for ContractFile {
             origin: contract.origin.clone(),
             hosts: Vec::new(),
             absent: Vec::new(),
+            portal: None,
             path: None,
             audiences: contract.audiences.clone(),
             quota: contract.quota.to_string(),

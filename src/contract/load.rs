@@ -7,8 +7,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use serde_json::{Map, Value};
+
 use super::definition::{Choice, Contract, Dependency, PropertyKind};
 use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
+use super::portal::Portal;
 
 use crate::model::quota_spec::Quota;
 use crate::text::printable;
@@ -234,6 +237,23 @@ fn checked_origin(origin: &str) -> Result<String, String> {
 }
 
 impl Contract {
+    /// The member of an incident with its link to the portal.
+    #[must_use]
+    pub fn portal_member(&self) -> Option<&'static str> {
+        Some(&self.portal()?.link)
+    }
+
+    /// The link to an incident in the portal. `context`: the incident's context, from a response, a plan or the journal.
+    #[must_use]
+    pub fn portal_link<'v>(&self, context: &'v Map<String, Value>) -> Option<&'v str> {
+        self.portal()?.link_in(context)
+    }
+
+    fn portal(&self) -> Option<&'static Portal> {
+        let mut files = BUILT_IN_FILES.iter().filter(|file| file.is_of_api(self.api_path()));
+        files.find_map(|file| file.portal.as_ref())
+    }
+
     /// Reads a contract that [`Contract::to_toml`] wrote, as a run stores it. What an earlier revision lacks is taken
     /// from the built-in contract that it names or extends.
     ///
@@ -241,14 +261,20 @@ impl Contract {
     /// The problem, if the text is not a whole contract, or has an earlier format and extends no built-in contract.
     pub fn from_toml(text: &str) -> Result<Contract, String> {
         let mut file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        if !file.hosts.is_empty() || !file.absent.is_empty() {
-            return Err("`hosts` and `absent` belong to built-in contracts only".to_owned());
+        if !file.hosts.is_empty() || !file.absent.is_empty() || file.portal.is_some() {
+            return Err("`hosts`, `absent` and `portal` belong to built-in contracts only".to_owned());
         }
         if file.path.is_some() && (file.operations.is_some() || file.api.is_some()) {
             return Err("`path` belongs to contract format 1, `operations` and `api` to format 2".to_owned());
         }
         if let Some(path) = file.path.take() {
             file.complete(&path)?;
+        }
+        if file.resolving.is_none()
+            && let Some(own) = &file.operations
+            && let Some(base) = BUILT_IN_FILES.iter().find(|base| base.is_of_api(&own.update.path))
+        {
+            file.resolving.clone_from(&base.resolving);
         }
         file.into_contract()
     }

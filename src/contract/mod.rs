@@ -10,6 +10,7 @@ mod extension;
 mod file;
 mod hosts;
 mod load;
+mod portal;
 pub(crate) mod steps;
 
 pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListFilters, ListNames};

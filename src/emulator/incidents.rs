@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::graph;
 use super::habits::Habits;
+use super::sign_in::TENANT_ID;
 use crate::contract::{Contract, PropertyKind};
 use crate::model::change::IncidentId;
 
@@ -227,6 +228,8 @@ impl Store {
         incident.insert("redirectIncidentId".to_owned(), self.merged.get(&id).copied().into());
         let title = self.titles.get(&id).cloned().unwrap_or_else(|| format!("Suspicious activity {id}"));
         incident.insert("incidentName".to_owned(), title.into());
+        let link = format!("https://security.microsoft.com/incidents/{id}?tid={TENANT_ID}");
+        incident.insert("incidentUri".to_owned(), link.into());
         incident.insert("createdTime".to_owned(), decimals(created).into());
         incident.insert("lastUpdateTime".to_owned(), decimals(version.map_or(created, |it| it.updated)).into());
         let unset = || unset_of(&self.unset, &self.awaiting_action, id);

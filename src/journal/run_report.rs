@@ -49,6 +49,8 @@ pub struct Timeline {
     pub calls: u64,
     /// Of these, the reads.
     pub reads: u64,
+    /// Of these, the comments that are requests of their own.
+    pub comments: u64,
     /// 429s.
     pub throttled: u64,
     /// Requests that ended without a response, or with a transient error.
@@ -166,14 +168,15 @@ impl History {
 }
 
 fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite::Error> {
-    let (from, until, calls, reads, throttled, transient): (Option<i64>, Option<i64>, _, _, _, _) = db.query_row(
-        "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
+    let (from, until, calls, reads, throttled, transient, comments): (Option<i64>, Option<i64>, _, _, _, _, _) = db
+        .query_row(
+            "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
                 count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE verdict = 'throttled'),
-                count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
+                count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt')), count(*) FILTER (WHERE step = 1)
          FROM attempts WHERE run = ?1 AND verdict IS NOT 'unsent'",
-        [run],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
-    )?;
+            [run],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
+        )?;
     let (Some(from), Some(until)) = (from, until) else { return Ok(Timeline::default()) };
     let length = (until - from) / i64::try_from(pieces.max(1)).unwrap_or(i64::MAX) + 1;
     let mut statement = db.prepare(
@@ -190,6 +193,7 @@ fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite
         pieces,
         calls,
         reads,
+        comments,
         throttled,
         transient,
         pauses,

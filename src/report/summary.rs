@@ -36,12 +36,15 @@ pub struct RunStats {
     pub differs: u64,
     /// The requests sent by this process: updates and reads.
     pub calls: u64,
-    /// The updates among them.
+    /// Those among them that change incidents.
     pub updates: u64,
     /// The reads, including those before the prompt.
     pub reads: u64,
     /// The 429s among the responses.
     pub throttled: u64,
+    /// The updates that only add a comment, as a request of their own.
+    #[serde(skip)]
+    pub comments: u64,
     #[serde(skip)]
     noted: BTreeMap<(OutcomeKind, String), Noted>,
 }
@@ -74,9 +77,11 @@ impl RunStats {
         }
     }
 
-    /// Sets the final numbers: the requests of this process, the reads among them, and the 429s among the responses.
-    pub fn count_requests(&mut self, calls: u64, reads: u64, throttled: u64) {
-        (self.calls, self.updates, self.reads, self.throttled) = (calls, calls - reads.min(calls), reads, throttled);
+    /// Sets the final numbers: the requests of this process, the reads and the comments among them, and the 429s among the
+    /// responses.
+    pub fn count_requests(&mut self, calls: u64, reads: u64, comments: u64, throttled: u64) {
+        (self.calls, self.updates, self.reads) = (calls, calls - reads.min(calls), reads);
+        (self.comments, self.throttled) = (comments, throttled);
     }
 
     /// Counts the rows without an event at the end of a run: `in_doubt` of them are in doubt, the others were not
@@ -93,7 +98,8 @@ impl RunStats {
             0 => "none throttled".to_owned(),
             some => format!("{} throttled (429)", count(some)),
         };
-        let parts = [part(self.updates, "update"), part(self.reads, "read"), Some(throttled)];
+        let updates = part(self.updates.saturating_sub(self.comments), "update");
+        let parts = [updates, part(self.comments, "comment"), part(self.reads, "read"), Some(throttled)];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
@@ -302,7 +308,7 @@ mod tests {
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
         stats.on_event(&Event::Pace(pace));
-        stats.count_requests(12, 3, 2);
+        stats.count_requests(12, 3, 0, 2);
         stats.count_the_rest(0);
         let [run, input, scope] = ["7f3k", "close.csv", "contoso"].map(str::to_owned);
         let origin = "https://api.security.microsoft.com".to_owned();

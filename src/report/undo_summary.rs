@@ -52,6 +52,19 @@ impl UndoStats {
             format!("cannot be undone, the API does not accept {value} for `{property}`: {}", named(lines))
         });
         let comments = (self.comments > 0).then(|| format!("{} comments cannot be removed", self.comments));
-        not_recorded.into_iter().chain(unreadable).chain(changed).chain(impossible).chain(comments).collect()
+        let alerts = (self.resolved > 0).then(|| {
+            let incidents = counted(self.resolved, "incident");
+            format!(
+                "check the alerts of {incidents}: no documentation says that reopening an incident reopens its alerts"
+            )
+        });
+        not_recorded
+            .into_iter()
+            .chain(unreadable)
+            .chain(changed)
+            .chain(impossible)
+            .chain(comments)
+            .chain(alerts)
+            .collect()
     }
 }

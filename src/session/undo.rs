@@ -38,6 +38,8 @@ pub struct UndoStats {
     pub not_recorded: u64,
     /// Comments that were added: they can't be removed.
     pub comments: u64,
+    /// Rows in the plan that had resolved their incident, and so its alerts.
+    pub resolved: u64,
     /// Rows for which others have since changed everything that could be undone.
     pub changed_rows: u64,
     /// Rows whose incident already has the earlier values, or that only added a comment.
@@ -156,6 +158,11 @@ impl PreparedRun {
             return None;
         }
         stats.rows += 1;
+        let reopens = self.target.contract.resolving.as_ref().is_some_and(|rule| {
+            let value = row.change.edits.of(&rule.property).map(Edit::value);
+            value.is_some_and(|value| value == *rule.value) && undo.edits.of(&rule.property).is_some()
+        });
+        stats.resolved += u64::from(reopens);
         Some(undo.edits.into())
     }
 

@@ -108,7 +108,7 @@ fn comment_as_errors_say_what_to_do() {
     story.run("check both.csv");
     story.run("check lines.jsonl --contract defender");
     story.run("run a.csv --set resolvingComment=Tuned --dry-run");
-    story.is("comment-as-errors");
+    story.is("error-input-comment-as");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn limit_counts_only_rows_that_set_something() {
 fn empty_rows_of_fetched_results_stay_unchanged() {
     let program = fetched("open.csv");
     fill_in(&program, "open.csv", &[6]);
-    program.write("open.csv", program.read("open.csv") + "9,Resolved,,,,,,,,,,,,,,,\n");
+    program.write("open.csv", program.read("open.csv") + "9,Resolved,,,,,,,,,,,,,,,,\n");
     let failed = program.run(&format!("run open.csv --yes --base-url {}", program.origin()));
     let results = failed.results_path();
     let mut command = program.send_command("--only unchanged,failed,invalid");

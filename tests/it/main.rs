@@ -45,6 +45,7 @@ mod outputs;
 mod page_texts;
 mod pages;
 mod plan;
+mod portal_links;
 mod power_cut;
 mod program;
 mod progress_signal;

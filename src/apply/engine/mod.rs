@@ -31,6 +31,7 @@ use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, AttemptId, Journal, JournalError, Receipt};
 use crate::model::call::{Call, Verdict};
+use crate::model::operation::OperationId;
 use crate::quota::{Buckets, Forecast, arrival};
 
 /// Maximum number of items in one commit: other processes wait for the write lock.
@@ -57,6 +58,7 @@ pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
     offer: usize,
     calls: u64,
     reads: u64,
+    comments: u64,
     stop: Option<StopReason>,
 }
 
@@ -88,6 +90,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             offer: 1,
             calls: 0,
             reads: 0,
+            comments: 0,
             stop: None,
         })
     }
@@ -96,7 +99,12 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     /// asks to stop.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(W, EngineEnd), ApplyError> {
         let worked = self.work_until_the_end(&mut stop).await;
-        let requests = Requests { calls: self.calls, reads: self.reads, throttled: self.service.throttled };
+        let requests = Requests {
+            calls: self.calls,
+            reads: self.reads,
+            comments: self.comments,
+            throttled: self.service.throttled,
+        };
         if let Err(error) = worked {
             return Err(ApplyError { error, journal: Some(Box::new(self.journal)), requests });
         }
@@ -261,7 +269,10 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     fn send(&mut self, attempt: AttemptId, mut item: W::Item, now: Now) {
         let call = self.work.call(&mut item);
         self.calls += 1;
-        self.reads += u64::from(!matches!(call, Call::Step(_)));
+        match &call {
+            Call::Step(step) => self.comments += u64::from(step.operation == OperationId::Comment),
+            Call::Read(_) | Call::List(_) => self.reads += 1,
+        }
         self.service.health.on_start();
         self.in_flight.insert(attempt, item);
         self.callers.call(attempt, call, now);
@@ -269,13 +280,14 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
 
     /// Takes in the end of a request: what follows for its item and for all others.
     fn on_completion(&mut self, completed: &CompletedCall) {
-        let CompletedCall { attempt, is_read, result, at, took } = completed;
+        let CompletedCall { attempt, operation, result, at, took } = completed;
         let Some(mut item) = self.in_flight.remove(attempt) else { return };
         let is_unsent = result.verdict.is_unsent();
         self.gate.on_end(is_unsent);
         if is_unsent {
             self.calls -= 1;
-            self.reads -= u64::from(*is_read);
+            self.reads -= u64::from(operation.is_none());
+            self.comments -= u64::from(*operation == Some(OperationId::Comment));
         } else {
             self.pacing.on_end(*took);
         }

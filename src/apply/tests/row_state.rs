@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::change::{Change, IncidentId};
+use crate::model::operation::OperationId;
 use crate::plan::decode;
 
 const SETTLE: Duration = Duration::from_secs(30);
@@ -33,7 +34,7 @@ fn unanswered(row: &mut RowState, may_have_applied: bool) -> RowStep {
     };
     let ended = CompletedCall {
         attempt: AttemptId { session: 1, number: 1 },
-        is_read: false,
+        operation: Some(OperationId::Update),
         result,
         at: now(),
         took: Duration::ZERO,
@@ -80,7 +81,7 @@ fn ended(verdict: Verdict) -> CompletedCall {
     };
     CompletedCall {
         attempt: AttemptId { session: 1, number: 9 },
-        is_read: false,
+        operation: Some(OperationId::Update),
         result,
         at: now(),
         took: Duration::ZERO,

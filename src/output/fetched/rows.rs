@@ -11,24 +11,31 @@ use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, jsonl};
 use crate::text::{BOM, escape_formula, escape_json, printable};
 
 /// The columns of a fetch under one contract.
-pub(super) struct Columns {
+pub(super) struct Columns<'a> {
     /// The columns to fill in.
     empty: Vec<String>,
     /// The current values: the API's member, and the column.
     current: Vec<(String, String)>,
     /// The context of the incident, such as its title: the API's member, and the column.
     context: Vec<(String, String)>,
+    contract: &'a Contract,
 }
 
-impl Columns {
-    pub(super) fn new(contract: &Contract) -> Columns {
+/// The column with the link to an incident in the portal.
+const URL: &str = "url";
+
+impl<'a> Columns<'a> {
+    pub(super) fn new(contract: &'a Contract) -> Columns<'a> {
         let readable = contract.properties.iter().filter(|it| !matches!(it.kind, PropertyKind::Append { .. }));
         let title =
             |name: &String| if *name == contract.api.incident.title { "title".to_owned() } else { name.clone() };
+        let context = contract.context.iter().map(|name| (name.clone(), title(name)));
+        let url = contract.portal_member().map(|name| (name.to_owned(), URL.to_owned()));
         Columns {
             empty: contract.properties.iter().map(|property| property.column().to_owned()).collect(),
             current: readable.map(|it| (it.name.clone(), format!("{CURRENT}{}", it.name))).collect(),
-            context: contract.context.iter().map(|name| (name.clone(), title(name))).collect(),
+            context: context.chain(url).collect(),
+            contract,
         }
     }
 
@@ -40,11 +47,20 @@ impl Columns {
         [BOM.as_bytes(), &line(names.map(Cow::Borrowed))].concat()
     }
 
+    /// A member of an incident's context; of its link only one to the portal.
+    fn context_of(&self, incident: &Fetched, name: &str) -> Option<Value> {
+        let context = &incident.before.context;
+        if self.contract.portal_member() == Some(name) {
+            return self.contract.portal_link(context).map(Value::from);
+        }
+        context.get(name).cloned()
+    }
+
     /// The line of an incident in a CSV file.
     pub(super) fn csv(&self, incident: &Fetched) -> Vec<u8> {
         let empty = self.empty.iter().map(|_| String::new());
         let current = self.current.iter().map(|(name, _)| cell(incident.before.values.get(name)));
-        let context = self.context.iter().map(|(name, _)| cell(incident.before.context.get(name)));
+        let context = self.context.iter().map(|(name, _)| cell(self.context_of(incident, name).as_ref()));
         let cells = [incident.id.to_string()].into_iter().chain(empty).chain(current).chain(context);
         line(
             cells
@@ -57,10 +73,11 @@ impl Columns {
     pub(super) fn jsonl(&self, incident: &Fetched) -> Vec<u8> {
         let mut members = Map::new();
         members.insert(INCIDENT_ID.to_owned(), incident.id.into());
-        let (values, context) = (&incident.before.values, &incident.before.context);
-        let filled = self.current.iter().map(|it| (it, values)).chain(self.context.iter().map(|it| (it, context)));
-        for ((name, member), source) in filled {
-            members.insert(member.clone(), source.get(name).cloned().unwrap_or_default());
+        for (name, member) in &self.current {
+            members.insert(member.clone(), incident.before.values.get(name).cloned().unwrap_or_default());
+        }
+        for (name, member) in &self.context {
+            members.insert(member.clone(), self.context_of(incident, name).unwrap_or_default());
         }
         members.insert(FETCHED_AT.to_owned(), incident.fetched_at.clone().into());
         let mut line = escape_json(&Value::Object(members).to_string()).into_owned().into_bytes();
@@ -140,8 +157,8 @@ mod tests {
     use crate::model::snapshot::IncidentState;
     use serde_json::json;
 
-    fn classic() -> Columns {
-        Columns::new(&load("defender-classic").expect("a built-in contract"))
+    fn classic() -> Contract {
+        load("defender-classic").expect("a built-in contract")
     }
 
     fn fetched(values: Value, context: Value) -> Fetched {
@@ -157,14 +174,14 @@ mod tests {
     #[test]
     fn columns_come_from_the_contract() {
         assert_eq!(
-            text(classic().header()),
+            text(Columns::new(&classic()).header()),
             "\u{feff}incidentId,status,assignedTo,classification,determination,tags,comment,current_status,current_assignedTo,\
-             current_classification,current_determination,current_tags,title,severity,createdTime,lastUpdateTime,\
+             current_classification,current_determination,current_tags,title,severity,createdTime,lastUpdateTime,url,\
              fetched_at\n"
         );
         let graph = "\u{feff}incidentId,status,assignedTo,classification,determination,tags,resolvingComment,newSeverity,comment,\
                      current_status,current_assignedTo,current_classification,current_determination,current_tags,\
-                     current_resolvingComment,current_severity,title,severity,createdDateTime,lastUpdateDateTime,\
+                     current_resolvingComment,current_severity,title,severity,createdDateTime,lastUpdateDateTime,url,\
                      fetched_at\n";
         assert_eq!(text(Columns::new(&load("graph").expect("built in")).header()), graph);
         for (contract, count) in BUILT_IN.into_iter().zip([6, 6, 8]) {
@@ -181,16 +198,30 @@ mod tests {
             json!({"incidentName": "=1+1", "severity": "High", "createdTime": "2026-11-24T10:00:00.0000000Z"}),
         );
         assert_eq!(
-            text(classic().csv(&incident)),
-            "7,,,,,,,Active,,,7,\"a b; c\",'=1+1,High,2026-11-24T10:00:00.0000000Z,,2026-11-24T10:00:00Z\n"
+            text(Columns::new(&classic()).csv(&incident)),
+            "7,,,,,,,Active,,,7,\"a b; c\",'=1+1,High,2026-11-24T10:00:00.0000000Z,,,2026-11-24T10:00:00Z\n"
         );
-        let line = text(classic().jsonl(&incident));
+        let line = text(Columns::new(&classic()).jsonl(&incident));
         assert!(line.starts_with(r#"{"incidentId":7,"current_status":"Active","current_assignedTo":null,"#), "{line}");
         assert!(line.ends_with("\"fetched_at\":\"2026-11-24T10:00:00Z\"}\n"), "{line}");
         assert_eq!(empty_members(&line), Some(0));
         assert_eq!(empty_members(&line.replace("\"current_status\"", "\"status\":\"x\",\"current_status\"")), Some(1));
         assert_eq!(empty_members(&line.replace("Z\"}\n", "Z\",\"status\":\"x\"}")), Some(1));
         assert_eq!(empty_members("{\"incidentId\":7}"), None);
+    }
+
+    #[test]
+    fn only_links_to_the_portal_are_written() {
+        let contract = classic();
+        let columns = Columns::new(&contract);
+        let link = "https://security.microsoft.com/incidents/7?tid=a";
+        for (shown, url) in [(link, link), ("https://security.microsoft.com.evil.example/incidents/7", "")] {
+            let incident = fetched(json!({}), json!({ "incidentUri": shown }));
+            let csv = text(columns.csv(&incident));
+            assert!(csv.ends_with(&format!(",{url},2026-11-24T10:00:00Z\n")), "{csv}");
+            let line: Value = serde_json::from_slice(&columns.jsonl(&incident)).expect("JSON");
+            assert_eq!(line["url"].as_str().unwrap_or_default(), url, "{line}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn review_rows(
         let why = || outcome.message.replacen("not sent: ", "", 1);
         let not_sent = counts.left_out.get(&row.result.row).map(|left_out| left_out.reason().to_owned());
         let left_out = not_sent.or_else(|| (outcome.kind != OutcomeKind::NotAttempted).then(why));
-        let said = context_of(&context, &row);
+        let said = context_of(&context, contract, &row);
         let target = row.merged_into().filter(|_| left_out.is_none());
         let merged = target.map(|target| format!("updates incident {target}, into which this one was merged"));
         let number = &row.result.row;
@@ -62,6 +62,7 @@ pub fn review_rows(
             row: row.result.row,
             line: row.result.line,
             incident: row.result.incident_id.clone(),
+            link: link_of(contract, &row),
             edits: row.change.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
             // What was fetched is the row's own incident.
             context: Context { fetched: said.fetched.filter(|_| row.merged_into().is_none()), ..said },
@@ -79,15 +80,23 @@ const COMMENT_NOT_REPEATED: &str = "the comment was added before and is not repe
 const UPDATE_NOT_REPEATED: &str = "the values were set before: only the comment is sent";
 
 /// What the input says of a row's incident, or else what was read of it.
-fn context_of(columns: &ContextColumns, row: &ReportRow) -> Context {
+fn context_of(columns: &ContextColumns, contract: &Contract, row: &ReportRow) -> Context {
     let said = columns.of(&row.result.source);
     let Some(Snapshot::There(before)) = &row.before else { return said };
     if !said.cells.is_empty() {
         return said;
     }
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let cells = before.context.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    let shown = before.context.iter().filter(|(name, _)| contract.portal_member() != Some(name));
+    let cells = shown.map(|(name, value)| (name.clone(), text(value))).collect();
     Context { cells, ..said }
+}
+
+/// The link to a row's own incident; what was read of a merged one is its target.
+fn link_of(contract: &Contract, row: &ReportRow) -> Option<String> {
+    let Some(Snapshot::There(before)) = &row.before else { return None };
+    let link = contract.portal_link(&before.context).filter(|_| row.merged_into().is_none());
+    link.map(str::to_owned)
 }
 
 fn before_of(seen: Option<Snapshot>) -> Option<Map<String, Value>> {
@@ -146,7 +155,8 @@ pub fn write_run_report(
     };
     let first = OutcomeKind::TROUBLES;
     let troubles = report.groups.iter().filter(|group| first.contains(&group.kind)).map(RowFilter::Group);
-    let rows = troubles.chain([RowFilter::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &context));
+    let rows =
+        troubles.chain([RowFilter::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &contract, &context));
     page.write_run_report(&report, rows)
 }
 
@@ -155,13 +165,15 @@ fn rows_of(
     journal: &History,
     run: &str,
     pick: RowFilter<'_>,
+    contract: &Contract,
     context: &ContextColumns,
 ) -> impl Iterator<Item = Result<RunReportRow, JournalError>> {
     report_rows(journal, run, pick).map(|row| {
         let row = row?;
         Ok(RunReportRow {
             edits: row.change.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
-            context: context_of(context, &row).into_cells(),
+            context: context_of(context, contract, &row).into_cells(),
+            link: link_of(contract, &row),
             before: before_of(row.before),
             result: row.result,
         })

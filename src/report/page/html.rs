@@ -1,6 +1,7 @@
 //! The HTML format: a self-contained file in which all text from outside is text.
 //!
-//! Promises: no text from outside is in an attribute, a style or a comment; templates escape all text.
+//! Promises: no text from outside is in an attribute, a style or a comment, except links that the contract accepts;
+//! templates escape all text.
 
 use std::io::Write;
 use std::iter;
@@ -57,6 +58,7 @@ struct ReviewRowView {
     row: u64,
     line: u64,
     incident: String,
+    link: Option<String>,
     context: Vec<(String, String)>,
     left_out: Option<String>,
     note: Option<String>,
@@ -86,6 +88,7 @@ struct RunReportRowView {
     row: u64,
     line: u64,
     incident: String,
+    link: Option<String>,
     context: Vec<(String, String)>,
     outcome: &'static str,
     is_trouble: bool,
@@ -149,6 +152,7 @@ pub(super) fn review<E>(
             row: row.row,
             line: row.line,
             incident: shown(&row.incident),
+            link: row.link.clone(),
             context: shown_context(&row.context.cells),
             left_out: row.left_out.as_deref().map(shown),
             note: row.note.as_deref().map(shown),
@@ -239,6 +243,7 @@ fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> RunReportRowView {
         row: row.result.row,
         line: row.result.line,
         incident: shown(&row.result.incident_id),
+        link: row.link.clone(),
         context: shown_context(&row.context),
         outcome: outcome.kind.name(),
         is_trouble: is_trouble(outcome.kind),

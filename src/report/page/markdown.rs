@@ -133,7 +133,8 @@ fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> Stri
         text.as_ref().map(|text| format!("<br>**{label}:** {}", Text(text))).unwrap_or_default()
     };
     let (left_out, note) = (labeled("Not sent", &row.left_out), labeled("Note", &row.note));
-    let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context.cells));
+    let incident = incident(&row.incident, row.link.as_deref());
+    let incident = format!("{incident}{}{left_out}{note}", context(&row.context.cells));
     let was = |name: &str| {
         row.was(name, review.preview.run.estimate.starts_at).map(|was| format!("<br>{}", Text(&truncate(&was, SHORT))))
     };
@@ -156,7 +157,7 @@ fn report_row(row: &RunReportRow) -> String {
         format!("{}: {cell}", Text(name))
     });
     let requested = requested.collect::<Vec<_>>().join("<br>");
-    let incident = format!("{}{}", Text(&result.incident_id), context(&row.context));
+    let incident = incident(&result.incident_id, row.link.as_deref()) + &context(&row.context);
     format!("| {} | {incident} | {ended} | {requested} | {} |\n", result.row, result.attempts)
 }
 
@@ -211,6 +212,14 @@ fn foot<E>(
     }
     writeln!(out, "\nWritten by bulk-triage {}.", env!("CARGO_PKG_VERSION"))?;
     Ok(())
+}
+
+/// An incident's ID, with its link if there is one; that has no character with a meaning between angle brackets.
+fn incident(id: &str, link: Option<&str>) -> String {
+    match link {
+        Some(link) => format!("[{}](<{link}>)", Text(id)),
+        None => Text(id).to_string(),
+    }
 }
 
 fn context(context: &[(String, String)]) -> String {

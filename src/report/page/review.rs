@@ -42,6 +42,8 @@ pub struct ReviewRow {
     pub line: u64,
     /// The incident's ID, or the raw cell.
     pub incident: String,
+    /// The link to the incident in the portal: one that the contract accepts.
+    pub link: Option<String>,
     /// The edits; empty if the row can't be sent.
     pub edits: Edits,
     /// The current values of the same properties, if the incident was read.

@@ -61,6 +61,8 @@ pub struct RunReportRow {
     pub edits: Edits,
     /// The previous values of the same properties, if known.
     pub before: Option<Map<String, Value>>,
+    /// The link to the incident in the portal: one that the contract accepts.
+    pub link: Option<String>,
     /// The other columns of the input: name and text.
     pub context: Vec<(String, String)>,
 }

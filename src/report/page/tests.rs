@@ -56,6 +56,7 @@ fn preview(bodies: &[&str]) -> Preview {
         },
         contract: None,
         input: "close.csv".to_owned(),
+        alerts: vec![],
         notes: vec![],
         doubtful: vec![],
         token_expires: Some("2026-11-24T17:30:10Z".parse().expect("a time")),
@@ -256,7 +257,8 @@ fn server_messages_are_escaped() {
         Outcome { request_id: Some(said.to_owned()), ..Outcome::new(OutcomeKind::Failed, OutcomeCode::Rejected, said) };
     let result = ResultRow { row: 1, line: 2, incident_id: said.to_owned(), outcome, attempts: 1, source: Vec::new() };
     let context = vec![(said.to_owned(), said.to_owned())];
-    let row = RunReportRow { result, edits: edits(&json!({(said): said}).to_string()), before: None, context };
+    let row =
+        RunReportRow { result, edits: edits(&json!({(said): said}).to_string()), before: None, link: None, context };
     let directory = tempfile::tempdir().expect("a directory");
     for ending in ["html", "md"] {
         let path = directory.path().join("page").with_extension(ending);

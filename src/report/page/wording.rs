@@ -50,6 +50,9 @@ impl Review<'_> {
             (lasting(estimate.duration), "at least"),
             (end, "done, if it starts now"),
         ];
+        if preview.run.counts.requests != preview.run.counts.rows {
+            figures.insert(1, (count(preview.run.counts.requests), "requests"));
+        }
         if preview.run.counts.invalid > 0 {
             figures.push((count(preview.run.counts.invalid), "invalid, skipped"));
         }
@@ -64,15 +67,17 @@ impl Review<'_> {
         if history.is_empty() {
             history.push("none affects these rows".to_owned());
         }
-        vec![
+        let facts = vec![
             ("Target", target.scope.iter().chain([&target.origin]).map(|text| owned(text)).collect()),
             ("Signed in as", vec![owned(caller)]),
             ("Rows", preview.row_lines().into_iter().chain(preview.skipped_lines()).collect()),
+            ("Alerts", preview.alerts.clone()),
             ("Contract", vec![owned(self.contract)]),
             ("Quota", vec![self.quota.to_string()]),
             ("Time", preview.time_lines()),
             ("Earlier runs", history),
-        ]
+        ];
+        facts.into_iter().filter(|(name, lines): &Fact| *name != "Alerts" || !lines.is_empty()).collect()
     }
 
     /// What costs dearly where it is overlooked.
@@ -153,8 +158,10 @@ impl RunReport<'_> {
 
     pub(super) fn facts(&self) -> Vec<Fact> {
         let time = |time: Timestamp| time.strftime("%F %T UTC").to_string();
-        let Timeline { calls, reads, .. } = self.timeline;
-        let requests = format!("{}: {}, {}", count(calls), counted(calls - reads, "update"), counted(reads, "read"));
+        let Timeline { calls, reads, comments, .. } = self.timeline;
+        let updates = counted(calls - reads - comments, "update");
+        let comments = if comments > 0 { format!(", {}", counted(comments, "comment")) } else { String::new() };
+        let requests = format!("{}: {updates}{comments}, {}", count(calls), counted(reads, "read"));
         let facts = [
             ("Run", vec![format!("{}: {}", printable(self.run), printable(&self.state))]),
             ("Target", self.scope.iter().map(String::as_str).chain([self.origin]).map(owned).collect()),

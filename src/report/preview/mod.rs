@@ -39,6 +39,8 @@ pub struct Preview {
     pub input: String,
     /// Further properties of the input, a line for each.
     pub notes: Vec<String>,
+    /// What happens to the alerts of the incidents, a line for each effect.
+    pub alerts: Vec<String>,
     /// Doubtful values: the number of rows, and the value with the reason.
     pub doubtful: Vec<(u64, String)>,
     /// When the token expires, if that is known.
@@ -145,7 +147,7 @@ impl Preview {
         }
     }
 
-    fn sections(&self) -> [(&'static str, Vec<String>); 9] {
+    fn sections(&self) -> [(&'static str, Vec<String>); 10] {
         [
             ("target", self.target.lines()),
             ("contract", self.contract.iter().map(|contract| printable(contract).into_owned()).collect()),
@@ -153,6 +155,7 @@ impl Preview {
             ("skipped", self.skipped_lines()),
             ("compared", self.run.compared.iter().map(PreflightSummary::line).collect()),
             ("sets", self.run.counts.sets.lines()),
+            ("alerts", self.alerts.clone()),
             ("undo", self.run.counts.undo_line().into_iter().collect()),
             ("time", if self.run.counts.rows > 0 { self.time_lines() } else { Vec::new() }),
             ("history", self.history_lines()),
@@ -355,6 +358,7 @@ mod tests {
             },
             contract: None,
             input: "close.csv".to_owned(),
+            alerts: vec!["active alerts of 1,000 incidents are resolved, too".to_owned()],
             notes: vec![],
             doubtful: vec![(998, "classification to `FalsePositive`: it was withdrawn".to_owned())],
             token_expires: Some(at("2026-11-24T17:40:00Z")),
@@ -393,6 +397,7 @@ mod tests {
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
                                              replaces the current tags
+        alerts    active alerts of 1,000 incidents are resolved, too
         undo      cannot be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 10m: 500 of 1,000 rows fit
@@ -459,6 +464,7 @@ mod tests {
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
                                              replaces the current tags
+        alerts    active alerts of 1,000 incidents are resolved, too
         undo      cannot be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 1h: all rows fit
