@@ -99,15 +99,9 @@ fn is_refusal(code: &RowCode) -> bool {
     matches!(code, RowCode::Outcome(Rejected | NotFound | Forbidden | Conflict | NotApplied))
 }
 
-/// The outcome of a row whose update failed or is in doubt. If it may have been applied, the message says that the
-/// comment is missing.
+/// The outcome of a row whose update failed or is in doubt. Its message says that the comment is missing.
 fn without_comment(update: Outcome) -> Outcome {
-    let may_be_applied = update.kind == OutcomeKind::InDoubt || update.code == OutcomeCode::Redirected;
-    if may_be_applied {
-        Outcome { message: format!("{}; the comment was not sent", update.message), ..update }
-    } else {
-        update
-    }
+    Outcome { message: format!("{}; the comment was not sent", update.message), ..update }
 }
 
 /// `status was set`
@@ -194,7 +188,7 @@ mod tests {
             (outcome(Unchanged, DoneBefore), fine(), "updated : why"),
             (fine(), outcome(Unchanged, DoneBefore), "updated : why"),
             (outcome(Unchanged, DoneBefore), outcome(Unchanged, DoneBefore), "unchanged done-before: why"),
-            (outcome(Failed, Rejected), fine(), "failed rejected: why"),
+            (outcome(Failed, Rejected), fine(), "failed rejected: why; the comment was not sent"),
             (outcome(Failed, Redirected), fine(), "failed redirected: why; the comment was not sent"),
             (outcome(InDoubt, Unreadable), fine(), "in-doubt unreadable: why; the comment was not sent"),
             (

@@ -187,15 +187,17 @@ pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, (u64, S
 pub(super) fn result_columns() -> String {
     format!(
         "row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS}, source, \
-         CASE WHEN {IS_UNSETTLED} THEN 1 + {IS_HALF_DONE} ELSE 0 END, target, {MERGED}"
+         CASE WHEN NOT {IS_UNSETTLED} THEN 0 WHEN {IS_HALF_DONE} THEN 2 WHEN {IS_UPDATE_APPLIED} THEN 3 ELSE 1 END, \
+         target, {MERGED}"
     )
 }
 
 pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
     let kind: Option<String> = row.get(3)?;
     let outcome = match row.get(11)? {
-        1 => {
-            let message = "it may have been applied: the run ended before this was resolved; the next run resolves it";
+        doubt @ (1 | 3) => {
+            let what = if doubt == 1 { "it may have been applied" } else { "the comment may have been added" };
+            let message = format!("{what}: the run ended before this was resolved; the next run resolves it");
             Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
         }
         2 => {

@@ -28,6 +28,7 @@ mod fetched_input;
 mod final_checks;
 mod flow_texts;
 mod fuzz_corpus;
+mod graph_texts;
 mod help_texts;
 mod hostile_texts;
 mod intent_before_request;

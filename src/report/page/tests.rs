@@ -31,7 +31,7 @@ fn preview(bodies: &[&str]) -> Preview {
     }
     Preview {
         run: session::Preview {
-            counts: Counts { rows: bodies.len() as u64, sets, ..Counts::default() },
+            counts: Counts { rows: bodies.len() as u64, requests: bodies.len() as u64, sets, ..Counts::default() },
             overridden: vec![("classification".to_owned(), 12)],
             compared: None,
             retargeted: NamedLines::default(),

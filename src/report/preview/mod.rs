@@ -164,7 +164,9 @@ impl Preview {
 
     pub(super) fn row_lines(&self) -> Vec<String> {
         let counts = &self.run.counts;
-        let rows = format!("{} of {}", count(counts.rows), printable(&self.input));
+        let requests = Some(counts.requests).filter(|requests| *requests != counts.rows);
+        let requests = requests.map(|requests| format!(", {}", counted(requests, "request"))).unwrap_or_default();
+        let rows = format!("{} of {}{requests}", count(counts.rows), printable(&self.input));
         let doubt = match counts.in_doubt {
             0 => None,
             rows => Some(format!("{} in doubt: read first, sent only if needed", counted(rows, "row"))),
@@ -317,6 +319,7 @@ mod tests {
             run: session::Preview {
                 counts: Counts {
                     rows: 1_000,
+                    requests: 1_000,
                     invalid: 3,
                     not_undoable: 1_000,
                     sets: counts(&[
