@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::rules::{ReadyContract, accepts};
 use super::suggest::distance;
-use super::value::Requested;
+use super::value::{Problem, Requested};
 use crate::input::{INCIDENT_ID, Input, InputShape, normalized};
 use crate::model::diagnostic::{Diagnostic, codes};
 use crate::text::truncate;
@@ -22,8 +22,8 @@ pub(super) enum Role<'a> {
     Carried,
     /// Carried; the name looks like a misspelling of this name.
     Misspelled(&'a str),
-    /// Carried; sets a property only under other contracts.
-    Elsewhere,
+    /// Carried; sets a property only under another contract. The index is that of [`ReadyContract::elsewhere`].
+    Elsewhere(usize),
     /// Carried; the name is a synonym of the property with this index.
     Synonym(usize),
     /// Carried: Sentinel's own incident number.
@@ -87,7 +87,7 @@ impl<'a> Roles<'a> {
             }
         }
         let elsewhere = contract.elsewhere.iter().filter(|_| !is_portal_export);
-        known.extend(elsewhere.map(|(column, _)| (column.clone(), Role::Elsewhere)));
+        known.extend(elsewhere.enumerate().map(|(index, (column, _))| (normalized(column), Role::Elsewhere(index))));
         known.extend(all.iter().map(|(name, role)| (normalized(name), *role)));
         Roles { known, names: all.iter().map(|(name, _)| (normalized(name), *name)).collect(), is_portal_export }
     }
@@ -126,11 +126,6 @@ pub(super) fn of_header<'a>(
                 let diagnostic = input.header_diagnostic(&codes::MISSPELT_COLUMN, Some(at), misspelled(&name, meant));
                 wrong.push(Diagnostic { help: Some(misspelled_help(meant)), ..diagnostic });
             }
-            Role::Elsewhere => {
-                let (message, help) = property_elsewhere(contract, &columns[at]);
-                let diagnostic = input.header_diagnostic(&codes::OTHER_CONTRACT, Some(at), message);
-                wrong.push(Diagnostic { help: Some(help), ..diagnostic });
-            }
             Role::Id | Role::Property(_) | Role::Overridden(_) => {
                 if let Some(first) = found[..at].iter().position(|other| other == role) {
                     let message =
@@ -152,10 +147,11 @@ pub(super) fn of_header<'a>(
                 let message = two_ids(&name);
                 wrong.push(input.header_diagnostic(&codes::COLUMN_TWICE, Some(at), message));
             }
-            Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
+            Role::Carried | Role::Elsewhere(_) | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {
+            }
         }
     }
-    let sets_or_should = |role: &Role<'_>| matches!(role, Role::Property(_) | Role::Misspelled(_) | Role::Elsewhere);
+    let sets_or_should = |role: &Role<'_>| matches!(role, Role::Property(_) | Role::Misspelled(_) | Role::Elsewhere(_));
     let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelled(INCIDENT_ID));
     if !found.iter().any(meant_for_id) {
         let number = found.iter().position(|role| *role == Role::SentinelNumber);
@@ -209,12 +205,10 @@ pub(super) fn two_ids(name: &str) -> String {
     format!("`{name}` is Defender's incident ID in Sentinel, so `{INCIDENT_ID}` beside it may be Sentinel's own number")
 }
 
-/// The message about a property of another contract, and what to do.
-pub(super) fn property_elsewhere(contract: &ReadyContract<'_>, name: &str) -> (String, String) {
-    let other = contract.elsewhere(name).unwrap_or_default();
-    let name = truncate(name.trim(), 40);
-    let message = format!("`{name}` is a property of the contract `{other}`, and would not be sent");
-    (message, format!("{}; or give it another name", accepts(other)))
+/// The problem of a value in a column of another contract.
+pub(super) fn set_elsewhere((column, contract): &(String, String)) -> Problem {
+    let message = format!("`{column}` is a property of the contract `{contract}`, and would not be sent");
+    Problem::new(&codes::OTHER_CONTRACT, message).with_help(format!("{}; or rename the column", accepts(contract)))
 }
 
 pub(super) fn not_sent(name: &str) -> String {

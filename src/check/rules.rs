@@ -13,7 +13,7 @@ pub(super) struct ReadyContract<'a> {
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
     pub(super) resolving: Option<ReadyResolving>,
-    /// Columns that only other built-in contracts have, normalized, with the contract's name.
+    /// Columns that only other built-in contracts have, with the contract's name.
     pub(super) elsewhere: Vec<(String, String)>,
     /// The other built-in contracts of this API, which may accept a value that this one does not.
     others: Vec<Contract>,
@@ -111,10 +111,10 @@ impl<'a> ReadyContract<'a> {
         let (others, other_apis): (Vec<Contract>, Vec<Contract>) =
             others.partition(|other| other.is_same_api(contract));
         let of_others = others.iter().chain(&other_apis).flat_map(|other| {
-            let columns = other.properties.iter().map(|property| normalized(property.column()));
+            let columns = other.properties.iter().map(|property| property.column().to_owned());
             columns.map(|column| (column, other.name.clone()))
         });
-        let is_own = |column: &str| properties.iter().any(|property| normalized(property.column) == column);
+        let is_own = |column: &str| properties.iter().any(|property| normalized(property.column) == normalized(column));
         let elsewhere = of_others.filter(|(column, _)| !is_own(column)).collect();
         let all = std::iter::once(contract).chain(&others).flat_map(|contract| &contract.properties);
         let lists = all.filter_map(|property| match &property.kind {
@@ -150,7 +150,7 @@ impl<'a> ReadyContract<'a> {
     /// The other contract in which this column sets a property.
     pub(super) fn elsewhere(&self, column: &str) -> Option<&str> {
         let column = normalized(column);
-        self.elsewhere.iter().find(|(known, _)| *known == column).map(|(_, contract)| contract.as_str())
+        self.elsewhere.iter().find(|(known, _)| normalized(known) == column).map(|(_, contract)| contract.as_str())
     }
 
     /// `` `defender` accepts this: `--contract defender` ``, if another built-in contract accepts the value.

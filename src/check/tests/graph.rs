@@ -283,11 +283,15 @@ fn property_of_another_contract_names_it() {
     let text = "incidentId,status,resolving comment\n7,Resolved,x\n";
     for contract in ["defender-classic", "defender"] {
         let classic = Check { contract, ..CSV };
-        let Err(InputError::Invalid(found)) = classic.try_of(text) else { panic!("{contract} accepts it") };
-        let help = found[0].help.as_deref().unwrap_or_default();
-        assert_eq!(found[0].code, "other-contract");
-        assert!(found[0].message.contains("`graph`") && help.contains("--contract graph"), "{found:?}");
-        assert_eq!(classic.refusal("incidentId,status,newSeverity\n7,Resolved,\n"), "other-contract");
+        let found = classic.of(text);
+        let help = found.diagnostics[0].help.as_deref().unwrap_or_default();
+        assert_eq!(found.codes(), [(1, "other-contract")]);
+        assert!(found.diagnostics[0].message.contains("`graph`") && help.contains("--contract graph"), "{help}");
+        // An empty cell, as in a fetched file, changes nothing.
+        assert_eq!(classic.code("incidentId,status,newSeverity\n7,Resolved,\n"), "");
+        assert_eq!(classic.code("incidentId,status,newSeverity\n7,Resolved,high\n"), "other-contract");
+        let alone = classic.of("incidentId,resolvingComment\n7,x\n");
+        assert_eq!(alone.codes(), [(1, "other-contract"), (1, "nothing-to-set")]);
         let jsonl = Check { name: "f.jsonl", ..classic };
         assert_eq!(
             jsonl.code("{\"incidentId\":7,\"status\":\"Active\",\"resolvingComment\":\"x\"}\n"),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::contract::Contract;
+use crate::contract::{Contract, Property};
 use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, InputShape, csv, is_portal_export, jsonl, normalized};
 use crate::model::edit::Edits;
 use crate::output::fetched::cell;
@@ -71,7 +71,7 @@ impl Fetched {
 #[derive(Clone, Debug)]
 pub struct ContextColumns {
     shape: InputShape,
-    /// The normalized names of the ID and of the contract's properties.
+    /// The normalized columns of the ID and of the contract's properties.
     sent: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ impl ContextColumns {
     /// For an input of this shape. Its other columns are those that the contract does not name.
     #[must_use]
     pub fn new(shape: &InputShape, contract: &Contract) -> ContextColumns {
-        let properties = contract.properties.iter().map(|property| property.name.as_str());
+        let properties = contract.properties.iter().map(Property::column);
         let sent = [INCIDENT_ID].into_iter().chain(properties).map(normalized).collect();
         ContextColumns { shape: shape.clone(), sent }
     }
