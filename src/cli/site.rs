@@ -165,7 +165,7 @@ impl<'a> Area<'a> {
             let known: Vec<&str> = Cloud::ALL.into_iter().map(Cloud::name).collect();
             return Err(Error::Usage {
                 message: format!("{}: {why}", self.described(settings)),
-                hint: Some(format!("the clouds are {}", known.join(", "))),
+                hint: Some(format!("choose one of {}", known.join(", "))),
             });
         }
         if let Some(host) = contract.host_in(cloud, self.region) {

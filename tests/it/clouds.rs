@@ -16,7 +16,7 @@ use bulk_triage::emulator::SignIn;
 
 use crate::program::{Ended, Program, at_once, closing, finished, started};
 use crate::remote_service::{RemoteService, Tenant};
-use crate::sign_in::kinds::{CLIENT, CLIENT_SECRET, TENANT, write_secret};
+use crate::sign_in::kinds::{CLIENT, CLIENT_SECRET, PEM, TENANT, write_secret};
 
 const GLOBAL: &str = "login.microsoftonline.com";
 const US_GOV: &str = "login.microsoftonline.us";
@@ -128,6 +128,34 @@ fn each_host_shows_origin_sign_in_and_audience() {
         let scope = requests[0].form.iter().find(|(name, _)| name == "scope").map(|(_, value)| value.clone());
         assert_eq!((requests.len(), scope), (1, Some(format!("{audience}/.default"))), "{options}");
     });
+}
+
+/// Every kind of application signs in at the cloud's host, with an assertion for it.
+#[test]
+fn applications_sign_in_at_the_clouds_host() {
+    for (cloud, exchange) in [("us-gov-gcc", ""), ("us-gov-high", "USGov"), ("us-gov-dod", "USGov")] {
+        let program = application();
+        write_secret(&program, "certificate.pem", PEM);
+        let service = RemoteService::start(&[&Tenant::new(TENANT, &program)]);
+        let line = format!("run a.csv --yes --remember 0 --cloud {cloud} --contract graph");
+        let command = || {
+            let mut command = service.command(&program, "", &line);
+            command.env_remove("BULK_TRIAGE_TOKEN").env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", CLIENT);
+            command.env("BULK_TRIAGE_SETTLE", "150ms");
+            command
+        };
+        let mut with_certificate = command();
+        with_certificate.args(["--client-certificate", "certificate.pem"]);
+        started(with_certificate).end().expect_code(0).expect_text("by client-certificate at login.");
+        let mut job = command();
+        job.env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/github/token?api-version=2.0", program.origin()));
+        job.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a-token-of-the-job");
+        started(job).end().expect_code(0).expect_text("by github-oidc at login.");
+        let requests = program.sign_in_requests();
+        let asked = requests.iter().flat_map(|request| &request.query).find(|(name, _)| name == "audience");
+        let asked = asked.map(|(_, value)| value.clone());
+        assert_eq!(asked, Some(format!("api://AzureADTokenExchange{exchange}")), "{cloud}");
+    }
 }
 
 #[test]

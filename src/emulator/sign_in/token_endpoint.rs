@@ -19,8 +19,9 @@ use super::jwt::Jwt;
 use super::request::SignInRequest;
 use super::settings::{GITHUB_ISSUER, SignIn, is_guid};
 
-/// The audience of federated assertions.
-const EXCHANGE: &str = "api://AzureADTokenExchange";
+/// The audiences of federated assertions, by cloud.
+const EXCHANGES: [&str; 3] =
+    ["api://AzureADTokenExchange", "api://AzureADTokenExchangeUSGov", "api://AzureADTokenExchangeChina"];
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -133,8 +134,9 @@ impl TokenEndpoint {
                 return refused("the signature is invalid");
             }
         }
-        let endpoint = format!("http://{}{}", request.header("host").unwrap_or_default(), request.path);
-        if !jwt.has_audience(&endpoint) {
+        let endpoint = format!("://{}{}", request.header("host").unwrap_or_default(), request.path);
+        // A proxy before the emulator may speak https.
+        if !["http", "https"].iter().any(|scheme| jwt.has_audience(&format!("{scheme}{endpoint}"))) {
             return refused("`aud` is not this token endpoint");
         }
         if jwt.claim("sub") != Some(client) {
@@ -170,7 +172,7 @@ impl TokenEndpoint {
         let (Some(issuer), Some(subject)) = (jwt.claim("iss"), jwt.claim("sub")) else {
             return Err(Denied::entra(50_027, "JWT token is invalid: it has no issuer or subject."));
         };
-        if !jwt.has_audience(EXCHANGE) {
+        if !EXCHANGES.iter().any(|exchange| jwt.has_audience(exchange)) {
             let message = "No matching federated identity record found for presented assertion audience.";
             return Err(Denied::entra(700_212, message));
         }

@@ -191,8 +191,7 @@ fn authority_host_of_another_cloud_is_refused() {
 #[test]
 fn china_is_answered_plainly() {
     let program = application();
-    let says =
-        ["Microsoft Graph has no incidents in China", "whether the classic API is in China (21Vianet) is not known"];
+    let says = ["Microsoft Graph has no incidents in China", "no host of the classic API is known in China (21Vianet)"];
     let run = |options: &str, variables: &[(&str, &str)]| {
         let ended = refused(&program, &format!("run a.csv --yes {options}"), variables);
         expect(&program, ended, &says);
@@ -224,4 +223,33 @@ fn unknown_cloud_and_region_list_the_known_ones() {
     settings_file(&program, USER, "cloud = 'gcc'\n");
     let ended = refused(&program, "run a.csv --dry-run", &[]).expect_code(2);
     ended.expect_text("config.toml:1: invalid value `gcc` for `cloud`");
+}
+
+/// In the US Government clouds, which audience the classic API's tokens have is not documented.
+#[test]
+fn token_for_another_cloud_is_refused() {
+    const ROLES: &str = r#""roles":["SecurityIncident.ReadWrite.All","Incident.ReadWrite.All"]"#;
+    let program = application();
+    for (options, audience, is_refused) in [
+        ("--contract graph --cloud us-gov-high", "https://graph.microsoft.com", true),
+        ("--contract graph --cloud us-gov-high", "https://dod-graph.microsoft.us", true),
+        ("--contract graph --cloud us-gov-high", "https://graph.microsoft.us/", false),
+        ("--contract graph --cloud us-gov-dod", "00000003-0000-0000-c000-000000000000", false),
+        ("--contract graph", "https://graph.microsoft.us", true),
+        ("--cloud us-gov-gcc", "https://api-gov.security.microsoft.us", true),
+        ("--cloud us-gov-gcc", "https://api-gcc.security.microsoft.us", false),
+        ("--cloud us-gov-gcc", "https://api.security.microsoft.com", false),
+        ("--region eu", "https://api.security.microsoft.com", false),
+        ("--region eu", "https://api-eu.security.microsoft.com", false),
+        ("--region eu", "https://api-us.security.microsoft.com", true),
+        ("", "https://api-gov.security.microsoft.us", true),
+    ] {
+        let token = crate::tokens::jwt(&format!(r#"{{"aud":"{audience}",{ROLES}}}"#));
+        let mut command = program.command(&format!("run a.csv --yes --patience 0 {options}"));
+        command.env("BULK_TRIAGE_TOKEN", token).env("HTTPS_PROXY", "http://127.0.0.1:1");
+        let ended = started(command).end();
+        let says = ended.stderr.contains("the token is for");
+        assert_eq!(says, is_refused, "{options} {audience}: {}", ended.printed());
+        ended.expect_code(if is_refused { 5 } else { 4 });
+    }
 }

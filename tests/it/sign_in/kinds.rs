@@ -28,7 +28,7 @@ pub(super) const FEDERATED_SIGNATURE: &str = "dGhlLXNpZ25hdHVyZS1vZi10aGUtY2x1c3
 const CLUSTER: &str = "https://cluster.example";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:soc:triage";
 /// A certificate and its key.
-pub(super) const PEM: &str = include_str!("../../../src/client/credentials/certificate-for-tests.pem");
+pub(crate) const PEM: &str = include_str!("../../../src/client/credentials/certificate-for-tests.pem");
 
 /// A kind of credentials; a managed identity on each of its platforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
