@@ -153,7 +153,7 @@ fn slow_program() -> Program {
 
 #[test]
 fn killed_fetch_resumes_after_what_was_read() {
-    for signal in [Signal::KILL, Signal::INT] {
+    for signal in by_api(vec![Signal::KILL, Signal::INT], vec![Signal::KILL]) {
         let program = slow_program();
         let running = started(fetch_command(&program, &["-o", "open.csv", "--created-since", "20000h"]));
         program.wait_for_requests(5);
