@@ -11,7 +11,8 @@
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
 //! | `read_calls` | reads with their progress |
 //! | `report` | the page of `--report`, before a run and after it |
-//! | `terminal`, `signals` | streams, colors, log; what a signal ends |
+//! | `figures`, `metrics` | what a monitor reads when a command has ended |
+//! | `terminal`, `log_file`, `signals` | streams, colors, log; what a signal ends |
 //! | `usage` | help, and the parser's messages about a command line |
 //! | `patience` | the journal, opened; the message while another process locks it |
 
@@ -34,6 +35,7 @@ mod fetch;
 mod global;
 mod known_options;
 mod next_step;
+mod log_file;
 mod number;
 mod page;
 mod patience;

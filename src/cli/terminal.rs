@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -13,7 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::environment::{ColorWish, Environment, state_dir};
 use super::global::{Color, GlobalArgs, LogFormat};
 use crate::cli::error::Error;
-use crate::files::{Refusal, open_log, read_kernel_text};
+use super::log_file::LogFile;
+use crate::clock::Clock;
+use crate::files::{Refusal, read_kernel_text};
 use crate::report::Layout;
 use crate::report::progress::Screen;
 use crate::text::printable;
@@ -98,8 +100,8 @@ fn start_log(args: &GlobalArgs, screen: &Screen, color: bool) -> Result<(), Erro
         if path.as_os_str() == "-" {
             return Err(Error::usage("the log needs a file; without --log-file it goes to standard error"));
         }
-        let used: Vec<&Path> = args.values.iter().map(PathBuf::as_path).collect();
-        let file = open_log(path, &used, state_dir(args).ok().as_deref()).map_err(|why| log_refused(path, &why))?;
+        let file = LogFile::open(path, &args.values, state_dir(args).ok(), Clock::machine());
+        let file = file.map_err(|why| log_refused(path, &why))?;
         (BoxMakeWriter::new(Mutex::new(file)), false)
     } else {
         let writer = screen.writer();

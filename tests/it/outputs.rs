@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Program, closing, finished, names_in, started};
+use crate::program::{Program, closing, eventually, finished, names_in, started};
 
 fn program() -> Program {
     Program::new().file("a.csv", closing(1..=3)).emulator(|_| ())
@@ -236,6 +236,23 @@ fn reading_commands_create_no_state_directory() {
     program.run("runs list").expect_code(0);
     program.run(&format!("runs show {}", program.last_run())).expect_code(0);
     assert_eq!(names_in(&program.path("state")), before);
+}
+
+/// As logrotate does: without a signal.
+#[test]
+fn rotated_log_continues_under_its_name() {
+    let program = program();
+    fs::create_dir(program.path("logs")).expect("a directory");
+    let log = |name: &str| fs::read_to_string(program.path(name)).unwrap_or_default();
+    let running = program.start_sending("a.csv -v --quota 1/1s --log-file logs/log.txt --results r.csv");
+    eventually("a row is logged", || log("logs/log.txt").contains("row finished"));
+    fs::rename(program.path("logs/log.txt"), program.path("logs/log.1")).expect("rotates");
+    eventually("the log continues", || log("logs/log.txt").contains("row finished"));
+    fs::rename(program.path("logs"), program.path("gone")).expect("moves");
+    running.end().expect_code(0).expect_outcomes(&[("updated", 3)]);
+    assert_eq!(mode(&program.path("gone/log.txt")), 0o600);
+    let all = log("gone/log.1") + &log("gone/log.txt");
+    assert_eq!(all.matches("row finished").count(), 3, "{all}");
 }
 
 /// Nothing is appended to a file that the command uses, and no pipe is waited for.
