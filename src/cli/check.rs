@@ -3,9 +3,9 @@
 use std::io::{self, BufWriter, Write};
 
 use super::arguments::source;
-use super::global::{Format, GlobalArgs};
+use super::global::GlobalArgs;
 use super::next_step;
-use super::row_options::{RowArgs, comment_note, notes};
+use super::row_options::{RowArgs, RowSettings, comment_note, notes};
 use super::terminal::Terminal;
 use crate::check::{CheckStats, Rules, check};
 use crate::cli::error::Error;
@@ -15,6 +15,7 @@ use crate::contract::Contract;
 use crate::input::{FileKind, Input, InputError, Source};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::setting::Settings;
+use crate::report::annotations::{AnnotationStyle, Annotations};
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use crate::report::left_alone;
 
@@ -28,8 +29,21 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) rows: RowArgs,
     /// Format of the output
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub(super) format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
+    pub(super) format: CheckFormat,
+}
+
+/// How diagnostics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CheckFormat {
+    /// Text for people
+    Human,
+    /// One JSON object
+    Json,
+    /// Annotations for GitHub Actions
+    Github,
+    /// Annotations for Azure Pipelines
+    Azure,
 }
 
 /// Checks, and returns the exit code.
@@ -40,7 +54,7 @@ pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) ->
     let settings = args.rows.resolve(global)?;
     let out = BufWriter::new(io::stdout().lock());
     match args.format {
-        Format::Json => {
+        CheckFormat::Json => {
             let mut json = JsonDiagnostics::new(out)?;
             let mut origin = FileKind::default();
             let looked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.add(found));
@@ -60,7 +74,9 @@ pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) ->
                 }
             }
         }
-        Format::Human => {
+        CheckFormat::Github => annotate(args, &settings, Annotations::new(out, AnnotationStyle::GitHub)),
+        CheckFormat::Azure => annotate(args, &settings, Annotations::new(out, AnnotationStyle::Azure)),
+        CheckFormat::Human => {
             let mut human = HumanDiagnostics::new(out, terminal.out.color);
             let mut origin = FileKind::default();
             let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| {
@@ -78,6 +94,14 @@ pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) ->
             Ok(verdict(&checked?))
         }
     }
+}
+
+/// Checks, and writes what is found as annotations. Returns the exit code.
+fn annotate(args: &CheckArgs, settings: &RowSettings, mut out: Annotations<impl Write>) -> Result<u8, Error> {
+    let mut origin = FileKind::default();
+    let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| out.add(found))?;
+    out.finish(checked.as_ref().map_or_else(Error::is_reported, |_| true))?.flush()?;
+    Ok(verdict(&checked?))
 }
 
 /// Opens and checks the input, and tells what is found. What is wrong with the input as a whole is told too, and is the

@@ -110,13 +110,14 @@ pub(super) fn wrapped(text: &str, width: usize) -> String {
     filled(text.split(' '), width).join("\n")
 }
 
-/// The parts on lines of at most `width` columns, separated by spaces. No part is split.
+/// The parts on lines of at most `width` columns, separated by spaces. No part is split, and none with `::` begins a
+/// line: GitHub Actions would run it as a command.
 pub(super) fn filled<'a>(parts: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for part in parts {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(part),
-            Some(line) if columns_of(line) + 1 + columns_of(part) <= width => {
+            Some(line) if part.starts_with("::") || columns_of(line) + 1 + columns_of(part) <= width => {
                 line.push(' ');
                 line.push_str(part);
             }

@@ -1,11 +1,13 @@
 //! Everything that people read about a run.
 //!
-//! Before a run: [`diagnostics`], a [`preview::Preview`] and a prompt. During a run: a [`progress::Progress`]. After a run: a
-//! [`summary::Summary`], which ends with a [`next_command::NextCommand`]. For other readers there is a [`page`]: a review
-//! before a run, and a run report after it. A [`reporter::Reporter`] passes the events of `apply` to the progress, the
-//! summary and the results file, which don't know each other.
+//! Before a run: [`diagnostics`] or [`annotations`], a [`preview::Preview`] and a prompt. During a run: a
+//! [`progress::Progress`]. After a run: a [`summary::Summary`], which ends with a [`next_command::NextCommand`]. For other
+//! readers there is a [`page`]: a review before a run, and a run report after it; a monitor reads [`metrics`]. A
+//! [`reporter::Reporter`] passes the events of `apply` to the progress, the summary and the results file, which don't know
+//! each other.
 //! All text from outside passes through [`crate::text`].
 
+pub(crate) mod annotations;
 pub mod diagnostics;
 pub mod diff_line;
 pub mod fetch_summary;

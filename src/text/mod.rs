@@ -4,16 +4,19 @@
 //! | --- | --- | --- |
 //! | a terminal | `terminal` | [`Printable`], [`printable`], [`truncate`], [`escape_json`], [`escape_toml`] |
 //! | a spreadsheet | `spreadsheet` | [`escape_formula`], and its inverse [`unescape_formula`] |
+//! | a CI job that annotates files | `annotation` | [`github_message`], [`github_property`], [`azure_message`], [`azure_property`] |
 //! | a shell | `shell` | [`shell_word`] |
 //! | a Markdown page | `markdown` | [`Markdown`] |
 //! | anyone who must not see the token | `redact` | [`Secrets`] |
 
+mod annotation;
 mod markdown;
 mod redact;
 mod shell;
 mod spreadsheet;
 mod terminal;
 
+pub use annotation::{azure_message, azure_property, github_message, github_property};
 pub use markdown::Markdown;
 pub use redact::{REDACTED, Secrets, is_redacted};
 pub use shell::shell_word;

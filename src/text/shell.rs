@@ -28,10 +28,10 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// `$'…'` of POSIX.1-2024, for bytes that a terminal must not get. Quotes and backslashes are escaped as numbers, so that a
-/// shell without this syntax reads it as one word in single quotes.
+/// shell without this syntax reads it as one word in single quotes; `#`, because it may begin a command of a CI job.
 fn escaped(bytes: &[u8]) -> String {
     let part = |byte: &u8| match byte {
-        b' '..=b'~' if !matches!(byte, b'\'' | b'\\') => char::from(*byte).to_string(),
+        b' '..=b'~' if !matches!(byte, b'\'' | b'\\' | b'#') => char::from(*byte).to_string(),
         _ => format!("\\{byte:03o}"),
     };
     format!("$'{}'", bytes.iter().map(part).collect::<String>())

@@ -9,6 +9,7 @@ mod changing_input;
 mod check_command;
 mod checked_before_sending;
 mod clouds;
+mod ci_jobs;
 mod command_line;
 mod comment_as;
 mod compare;

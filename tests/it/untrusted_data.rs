@@ -44,6 +44,10 @@ fn hostile() -> Vec<String> {
         "👩‍👩‍👧‍👦 family, 🏴󠁧󠁢󠁥󠁮󠁧󠁿 flag",
         "ᚠᛇᚻ ﷽ 𝔘𝔫𝔦 e\u{301}",
         "<script>alert(1)</script> %2e%2e/ ${HOME} $(id) `id`",
+        "::error::annotated",
+        " \t::add-mask::a",
+        "## ###[error]colored",
+        "tag ##vso[task.setvariable variable=a]b",
     ]
     .map(str::to_owned)
     .into();
@@ -51,9 +55,20 @@ fn hostile() -> Vec<String> {
     strings
 }
 
-/// Fails if a terminal would act on the text, or if it would deceive a reader.
+/// Fails if a CI job would act on the text. Azure Pipelines looks for its commands in the whole line, and so does GitHub for
+/// the older ones.
+#[track_caller]
+pub(crate) fn expect_no_command(said: &str) {
+    for line in said.lines() {
+        let is_command = line.trim_start().starts_with("::") || line.contains("##vso[") || line.contains("##[");
+        assert!(!is_command, "{line}");
+    }
+}
+
+/// Fails if a terminal or a CI job would act on the text, or if it would deceive a reader.
 #[track_caller]
 fn expect_harmless(said: &str) {
+    expect_no_command(said);
     let harmful = |c: &char| {
         let c = u32::from(*c);
         (c < 0x20 && c != 0x0a)
