@@ -65,6 +65,8 @@ pub enum Event {
         /// How many requests are in flight.
         in_flight: usize,
     },
+    /// Sending or reading has ended, even if the journal failed: the requests since its start.
+    Ended(super::Requests),
 }
 
 /// The state of the quota.

@@ -53,6 +53,6 @@ pub(super) fn event(event: &Event) {
             tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
         }
         Event::ReadingStarted(incidents) => tracing::info!(incidents, "reading incidents"),
-        Event::IncidentsRead(_) | Event::Pace(_) => {}
+        Event::IncidentsRead(_) | Event::Pace(_) | Event::Ended(_) => {}
     }
 }

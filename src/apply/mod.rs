@@ -31,6 +31,7 @@ pub use preflight::PreflightSource;
 pub use reads::{ReadResult, ReadSource, Wanted, read};
 pub use rows::apply;
 
+use std::ops::Add;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -95,6 +96,22 @@ pub struct Requests {
     pub comments: u64,
     /// The 429s among the responses.
     pub throttled: u64,
+    /// How long an item that was due, and could have been sent, waited for a permit.
+    pub quota_wait: Duration,
+}
+
+impl Add for Requests {
+    type Output = Requests;
+
+    fn add(self, other: Requests) -> Requests {
+        Requests {
+            calls: self.calls + other.calls,
+            reads: self.reads + other.reads,
+            comments: self.comments + other.comments,
+            throttled: self.throttled + other.throttled,
+            quota_wait: self.quota_wait + other.quota_wait,
+        }
+    }
 }
 
 /// Whether all was done.

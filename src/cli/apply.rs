@@ -9,6 +9,7 @@ use clap::ValueHint;
 
 use super::arguments::SendArgs;
 use super::confirm::expect_all;
+use super::destination::expect_retention;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::NextStep;
@@ -56,7 +57,8 @@ pub(super) fn run(
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
     let beside = [&[Some(&*args.plan), args.send.results.as_deref()], &args.send.calls.sign_in.files()[..]].concat();
-    let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.send.report.as_ref(), args.send.report_format, &beside, global, env)?;
+    expect_retention(&args.send, &global.typed)?;
     let plan = Plan::read(&args.plan)?;
     expect_contract(&plan, args.contract.as_deref())?;
     expect_own_quota(&plan, args.contract.as_deref())?;
@@ -113,6 +115,7 @@ impl Applied<'_> {
         for row in result_rows(journal, &run.name, true) {
             stats.on_event(&Event::Finished(vec![row?]));
         }
+        terminal.figures.set_outcomes(stats.outcomes);
         stats.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
         let code = send::code_of_finished(&stats, args.send.allows_differs());
         let next = NextStep::Apply { plan: &args.plan, typed, facts: &run.facts };

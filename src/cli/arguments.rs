@@ -8,6 +8,7 @@ use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, Typ
 
 use super::global::Format;
 use super::number::number;
+use super::page::ReportFormat;
 use super::row_options::RowArgs;
 use super::settings::argument;
 use crate::contract::regions;
@@ -278,12 +279,33 @@ pub(super) struct SendArgs {
     /// Write the results to this file [default: NAME.RUN.results.csv, beside NAME.csv]
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
+    /// Write the results to this directory, as NAME.DAY.RUN.results.csv
+    #[arg(long, value_name = "DIR", conflicts_with = "results")]
+    pub(super) results_dir: Option<PathBuf>,
+    /// After a run, delete results files in --results-dir that are older (1 day or more)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(super) results_keep: Option<Duration>,
     /// Write a report (.html or .md): a review before sending, a run report afterwards
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
+    /// Format of a report whose name doesn't end in .html or .md
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) report_format: Option<ReportFormat>,
+    /// For monitoring.
+    #[command(flatten)]
+    pub(super) metrics: MetricsArgs,
     /// Format of the summary
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     pub(super) format: Format,
+}
+
+/// The option for monitoring, for `fetch` and whatever sends. It is read even if the rest of the command line is wrong: see
+/// `metrics`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct MetricsArgs {
+    /// Write metrics to this file (.prom) at the end, for Prometheus' textfile collector
+    #[arg(long, value_name = "PATH")]
+    metrics_file: Option<PathBuf>,
 }
 
 impl SendArgs {

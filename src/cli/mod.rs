@@ -32,10 +32,12 @@ mod environment;
 pub mod error;
 pub mod exit;
 mod fetch;
+mod figures;
 mod global;
 mod known_options;
-mod next_step;
 mod log_file;
+mod metrics;
+mod next_step;
 mod number;
 mod page;
 mod patience;
@@ -60,6 +62,8 @@ mod usage;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_mangen::Man;
@@ -67,7 +71,9 @@ use clap_mangen::Man;
 use crate::cli::error::Error;
 use crate::text::Printable;
 use environment::Environment;
+use figures::Figures;
 use global::GlobalArgs;
+use metrics::NamedFile;
 use settings::{Defaults, Loaded};
 use terminal::Terminal;
 
@@ -142,37 +148,53 @@ pub fn main() -> u8 {
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let json = JsonTo::asked_for(&arguments);
-    let loaded = settings::load(&settings::wanted(Cli::command(), &arguments), &environment::surroundings());
-    let (loaded, unusable) = match loaded {
+    let wanted = settings::wanted(Cli::command(), &arguments);
+    let (loaded, unusable) = match settings::load(&wanted, &environment::surroundings()) {
         Ok(loaded) => (loaded, None),
         Err(error) => (Loaded::default(), Some(error)),
     };
-    let error = match parse(&arguments, &loaded) {
-        Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()).map_or_else(|| execute(cli, &loaded), Err) {
-            Ok(code) => return code,
-            Err(error) => error,
-        },
-        Err(help) if !help.use_stderr() => {
-            usage::tell(&help, printable_command(loaded.defaults), &arguments);
-            return exit::OK;
-        }
-        Err(error) => {
-            let wrong = || settings::wrong_setting(&error, command(&Defaults::new()), &arguments, &loaded);
-            let Some(error) = unusable.or_else(wrong) else {
-                usage::tell(&error, printable_command(loaded.defaults), &arguments);
-                let error = usage::usage_error(&error);
-                json.tell(&error);
-                return error.exit_code();
-            };
-            error
-        }
-    };
-    if !error.is_reported() {
-        tell(&error);
+    let environment = Environment::read();
+    let parsed = parse(&arguments, &loaded);
+    if let Err(help) = &parsed
+        && !help.use_stderr()
+    {
+        usage::tell(help, printable_command(loaded.defaults), &arguments);
+        return exit::OK;
     }
-    json.tell(&error);
-    error.exit_code()
+    let json = JsonTo::asked_for(&arguments);
+    let metrics = NamedFile::find(&wanted, &loaded, environment.azure.tenant.as_deref());
+    let figures = Rc::default();
+    let command = || {
+        let result = match parsed {
+            Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()) {
+                Some(error) => Err(error),
+                None => execute(cli, &loaded, &environment, metrics.as_ref(), &figures),
+            },
+            Err(error) => {
+                let wrong = || settings::wrong_setting(&error, command(&Defaults::new()), &arguments, &loaded);
+                let Some(error) = unusable.or_else(wrong) else {
+                    usage::tell(&error, printable_command(loaded.defaults), &arguments);
+                    let error = usage::usage_error(&error);
+                    json.tell(&error);
+                    return error.exit_code();
+                };
+                Err(error)
+            }
+        };
+        result.unwrap_or_else(|error| {
+            if !error.is_reported() {
+                tell(&error);
+            }
+            json.tell(&error);
+            error.exit_code()
+        })
+    };
+    // A defect has its own exit code; what is wrong has been said by then.
+    let code = catch_unwind(AssertUnwindSafe(command)).unwrap_or(exit::INTERNAL);
+    if let Some(metrics) = metrics {
+        metrics.write(&figures, code);
+    }
+    code
 }
 
 /// Where a command without JSON of its own prints its error for a script.
@@ -250,23 +272,29 @@ fn parse(arguments: &[OsString], loaded: &Loaded) -> Result<Cli, clap::Error> {
     Ok(cli)
 }
 
-fn execute(cli: Cli, loaded: &Loaded) -> Result<u8, Error> {
-    let environment = Environment::read();
-    let mut terminal = Terminal::set_up(&cli.global, &environment)?;
+fn execute(
+    cli: Cli,
+    loaded: &Loaded,
+    environment: &Environment,
+    metrics: Option<&NamedFile>,
+    figures: &Rc<Figures>,
+) -> Result<u8, Error> {
+    metrics.map_or(Ok(()), NamedFile::expect_writable)?;
+    let mut terminal = Terminal::set_up(&cli.global, environment, figures)?;
     if cli.command.takes_settings() && !terminal.quiet {
         cli.global.unknown_variables.iter().for_each(|why| terminal::say(&format!("warning: {why}")));
     }
     match cli.command {
-        Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
+        Command::Run(args) => run::run(&args, &cli.global, environment, &mut terminal),
         Command::Check(args) => check::run(&args, &cli.global, &terminal),
-        Command::Plan(args) => plan::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
+        Command::Plan(args) => plan::run(&args, &cli.global, environment, &mut terminal),
+        Command::Apply(args) => apply::run(&args, &cli.global, environment, &mut terminal),
+        Command::Fetch(args) => fetch::run(&args, &cli.global, environment, &mut terminal),
+        Command::Runs(args) => runs::run(&args, &cli.global, environment, &mut terminal),
         #[cfg(feature = "emulator")]
-        Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::OK),
+        Command::Emulator(args) => emulator::run(*args, environment).map(|()| exit::OK),
         Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
-        Command::Config(args) => config::run(&args, &Cli::command(), loaded, &cli.global, &environment, &terminal),
+        Command::Config(args) => config::run(&args, &Cli::command(), loaded, &cli.global, environment, &terminal),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command(&Defaults::new()), "bulk-triage", &mut text);

@@ -94,7 +94,13 @@ impl<'a> NextStep<'a> {
     /// The command that writes the page of the run of this name.
     #[must_use]
     pub(super) fn to_show(self, run: &str, page: &Path) -> NextCommand {
-        suggest("runs show", |show| show.word(run).option("--report", page), self.typed(), &[])
+        let format = self.typed().value("--report-format");
+        let own = |show: NextCommand| {
+            format
+                .into_iter()
+                .fold(show.word(run).option("--report", page), |show, format| show.option("--report-format", format))
+        };
+        suggest("runs show", own, self.typed(), &[])
     }
 
     /// The command that shows the run of this name.

@@ -6,7 +6,25 @@ use super::environment::Environment;
 use super::global::GlobalArgs;
 use crate::cli::error::Error;
 use crate::files::OutputError;
-use crate::report::page::PageFile;
+use crate::report::page::{PageFile, PageFormat};
+
+/// `--report-format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ReportFormat {
+    /// A page for a browser
+    Html,
+    /// A page for a wiki, a ticket or a job summary
+    Md,
+}
+
+impl From<ReportFormat> for PageFormat {
+    fn from(format: ReportFormat) -> PageFormat {
+        match format {
+            ReportFormat::Html => PageFormat::Html,
+            ReportFormat::Md => PageFormat::Markdown,
+        }
+    }
+}
 
 /// The file of `--report`, checked before anything is read.
 ///
@@ -14,6 +32,7 @@ use crate::report::page::PageFile;
 /// If no page can be written there.
 pub(super) fn page_file(
     report: Option<&PathBuf>,
+    format: Option<ReportFormat>,
     others: &[Option<&Path>],
     global: &GlobalArgs,
     env: &Environment,
@@ -23,7 +42,7 @@ pub(super) fn page_file(
         if env.step_summary.as_ref() == Some(path) {
             PageFile::appending(path, &others)
         } else {
-            PageFile::examine(path, &others)
+            PageFile::examine(path, format.map(PageFormat::from), &others)
         }
     };
     Ok(report.map(file).transpose()?)

@@ -10,7 +10,7 @@ use super::confirm::PreviewBuilder;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::{apply_plan, save_plan};
-use super::page::page_file;
+use super::page::{ReportFormat, page_file};
 use super::patience::open_journal;
 use super::plan_target::{expect_contract, target_of};
 use super::preflight::Preflight;
@@ -63,6 +63,9 @@ pub(super) struct PlanArgs {
     /// Write a review of the planned changes (.html or .md)
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
+    /// Format of a report whose name doesn't end in .html or .md
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    report_format: Option<ReportFormat>,
     /// Format of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
@@ -90,7 +93,7 @@ pub(super) fn run(
     }
     let output = args.output.as_deref().filter(|_| !to_stdout);
     let beside = [&[args.input.path(), output], &args.calls.sign_in.files()[..]].concat();
-    let page = page_file(args.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.report.as_ref(), args.report_format, &beside, global, env)?;
     if let Some(path) = args.input.path().filter(|path| begins_like_a_plan(path)) {
         return show_again(args, path, page.as_ref(), global, env, terminal);
     }

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::arguments::RunArgs;
 use super::confirm::expect_all;
+use super::destination::expect_retention;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step;
@@ -38,7 +39,8 @@ pub(super) fn run(
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
     let beside = [&[args.input.path(), args.send.results.as_deref()], &args.send.calls.sign_in.files()[..]].concat();
-    let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.send.report.as_ref(), args.send.report_format, &beside, global, env)?;
+    expect_retention(&args.send, &global.typed)?;
     let settings = args.rows.resolve(global)?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;

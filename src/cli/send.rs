@@ -8,7 +8,8 @@ use tokio::runtime::Runtime;
 
 use super::arguments::SendArgs;
 use super::confirm::PreviewBuilder;
-use super::destination::{absolute, destination};
+use super::destination::{absolute, delete_old_results, destination};
+use super::figures::Counted;
 use super::global::Format;
 use super::next_step::NextStep;
 use super::page::page_error;
@@ -86,7 +87,7 @@ impl Sending<'_> {
         runtime: &Runtime,
         terminal: &Terminal,
     ) -> Result<u8, Error> {
-        let destination_of = |run: &_| destination(run, self.target, self.args.results.as_ref(), self.input);
+        let destination_of = |run: &_| destination(run, self.target, self.args, self.input);
         // Checked before a preflight that may take an hour, and again after it: another file may be there by then.
         destination_of(&run)?;
         let mut run = self.read(run, look, runtime, terminal)?;
@@ -148,15 +149,19 @@ impl Sending<'_> {
         self.target.announce(terminal);
         let client = self.target.client(self.args.calls.concurrency, &clock)?;
         let options = self.options(clock.now().boot.since(confirmed_at));
-        let sending = until_ended(clock, shows, async |stop| run.send(client, &options, stop, &mut reporter).await);
-        let sent = runtime.block_on(sending).inspect_err(|error| {
+        let sending = until_ended(clock, shows, async |stop| {
+            run.send(client, &options, stop, &mut Counted(&mut reporter, &terminal.figures)).await
+        });
+        let sent = runtime.block_on(sending);
+        let (results, mut stats) = reporter.into_results_and_stats();
+        terminal.figures.set_outcomes(stats.outcomes);
+        let sent = sent.inspect_err(|error| {
             if matches!(error, Error::Ended { .. }) {
                 say("stopped immediately; requests in flight will be verified on the next run");
             }
         })?;
         let RunEnd { completion, state, unsettled, differs, requests, mut journal, handle, failed } = sent?;
 
-        let (results, mut stats) = reporter.into_results_and_stats();
         let throttled = reads.throttled + requests.throttled;
         stats.count_requests(reads.calls + requests.calls, reads.calls + requests.reads, requests.comments, throttled);
         let mut failed = failed.map(Error::Journal);
@@ -175,7 +180,15 @@ impl Sending<'_> {
             }
             Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&name)))),
         }
+        // The journal of an emulator's run knows no others, and one that failed may not know all.
+        if !self.target.is_emulated && failed.is_none() {
+            let deleted = delete_old_results(self.args, self.input.path(), &place, &journal);
+            if deleted > 0 && !terminal.quiet {
+                say(&format!("deleted {}", counted(deleted, "old results file")));
+            }
+        }
         stats.count_the_rest(unsettled);
+        terminal.figures.set_outcomes(stats.outcomes);
         stats.differs = differs;
         if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
             failed = Some(Error::HistoryGone { error, results: place.clone() });

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Mutex;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -11,9 +12,10 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::environment::{ColorWish, Environment, state_dir};
+use super::figures::Figures;
 use super::global::{Color, GlobalArgs, LogFormat};
-use crate::cli::error::Error;
 use super::log_file::LogFile;
+use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::files::{Refusal, read_kernel_text};
 use crate::report::Layout;
@@ -31,6 +33,8 @@ pub(super) struct Terminal {
     pub(super) quiet: bool,
     /// Whether the summary is not wanted either.
     pub(super) silent: bool,
+    /// What a monitor is told.
+    pub(super) figures: Rc<Figures>,
     screen: Screen,
 }
 
@@ -39,7 +43,7 @@ impl Terminal {
     ///
     /// # Errors
     /// If the log file can't be created.
-    pub(super) fn set_up(args: &GlobalArgs, env: &Environment) -> Result<Terminal, Error> {
+    pub(super) fn set_up(args: &GlobalArgs, env: &Environment, figures: &Rc<Figures>) -> Result<Terminal, Error> {
         let color = |is_terminal: bool| match (args.color, env.color) {
             (Color::Always, _) | (Color::Auto, ColorWish::Always) => true,
             (Color::Never, _) | (Color::Auto, ColorWish::Never) => false,
@@ -54,6 +58,7 @@ impl Terminal {
             err: Layout::of(&io::stderr(), env.columns, color(io::stderr().is_terminal())),
             quiet,
             silent: args.quiet > 1,
+            figures: Rc::clone(figures),
             screen,
         })
     }

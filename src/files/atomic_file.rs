@@ -1,11 +1,11 @@
 //! Atomic replace: a temporary file gets its final name when it is complete. Leftovers of killed processes are removed.
 //!
-//! Promises: a temporary file has mode 0600 and is locked from its creation until it is dropped, also under its final name.
+//! Promises: a temporary file has mode 0600 while it is written, and is locked from its creation until it is dropped, also under its final name.
 //! The next run of this user that writes into the same directory removes temporary files that no process writes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -16,12 +16,22 @@ use super::output_path::{directory_of, resolve_parent};
 /// The prefix of temporary files; no other file has it.
 const PREFIX: &str = ".bulk-triage.draft.";
 
+/// Who can read a file that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Mode 0600.
+    OwnerReads,
+    /// Mode 0644.
+    AnyoneReads,
+}
+
 /// Writes a whole file and gives it the name, atomically and durably. The returned file is at its end and locked.
 ///
 /// # Errors
 /// If `write` fails, or the file can't be written (worded by `failed`): the old file is unchanged.
 pub(crate) fn replace<E>(
     path: &Path,
+    access: Access,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     failed: impl Fn(io::Error) -> E,
 ) -> Result<File, E> {
@@ -33,6 +43,9 @@ pub(crate) fn replace<E>(
     write(&mut out)?;
     out.flush().map_err(&failed)?;
     drop(out);
+    if access == Access::AnyoneReads {
+        temporary.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(&failed)?;
+    }
     temporary.as_file().sync_all().map_err(&failed)?;
     let file = temporary.persist(&path).map_err(|error| failed(error.error))?;
     sync_directory(directory).map_err(&failed)?;

@@ -22,7 +22,7 @@ mod private_dir;
 mod refusal;
 mod settings_file;
 
-pub(crate) use atomic_file::replace;
+pub(crate) use atomic_file::{Access, replace};
 pub(crate) use links::resolve;
 pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
@@ -30,7 +30,7 @@ pub(crate) use open::{
 };
 pub use output_path::{OutputError, PathError};
 pub(crate) use output_path::{
-    OutputKind, PathProblem, directory_of, inspect, inspect_shared, is_same_path, open_log, resolve_parent,
+    OutputKind, PathProblem, delete_own, directory_of, inspect, inspect_shared, is_same_path, open_log, resolve_parent,
 };
 pub(crate) use private_dir::PrivateDir;
 pub use refusal::Refusal;

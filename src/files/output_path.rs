@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::links::resolve;
 use super::open::{open_output, open_to_log, unnamed_in};
-use super::refusal::{Refusal, Rule, kind_of};
+use super::refusal::{Refusal, Rule, kind_of, ourselves};
 use crate::text::printable;
 
 /// A kind of output, as messages name it.
@@ -163,6 +163,22 @@ pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Res
         return Err(Refusal::Used);
     }
     open_to_log(&path)
+}
+
+/// Deletes an output that this user owns and nobody else can write, if `check` accepts the open file.
+///
+/// # Errors
+/// If it is refused, or can't be deleted.
+pub(crate) fn delete_own(path: &Path, check: impl FnOnce(File) -> bool) -> Result<(), Refusal> {
+    let file = open_output(path)?;
+    let owner = file.metadata()?.uid();
+    if owner != ourselves() {
+        return Err(Refusal::Owner(owner));
+    }
+    if !check(file) {
+        return Err(Refusal::Used);
+    }
+    Ok(fs::remove_file(path)?)
 }
 
 pub(crate) fn directory_of(path: &Path) -> &Path {

@@ -1,6 +1,8 @@
-//! Files for other programs: the [`results`] of a run, the incidents of a fetch ([`fetched`]), and plans ([`plan_file`]).
+//! Files for other programs: the [`results`] of a run, the incidents of a fetch ([`fetched`]), plans ([`plan_file`]) and
+//! [metrics](metrics_file).
 //! Text from outside passes through [`crate::text`].
 
 pub mod fetched;
+pub(crate) mod metrics_file;
 pub mod plan_file;
 pub mod results;

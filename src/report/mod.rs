@@ -13,6 +13,7 @@ pub mod diff_line;
 pub mod fetch_summary;
 pub(crate) mod humanize;
 mod layout;
+pub(crate) mod metrics;
 pub mod next_command;
 pub mod outcome_counts;
 pub mod page;

@@ -146,7 +146,7 @@ fn plan_of_a_pruned_run_sends_nothing() {
     let db = program.journal();
     db.execute("UPDATE runs SET finished_wall = 1788076800000000", []).expect("2026-08-30");
     drop(db);
-    program.run("runs prune").expect_code(0).expect_text("1 runs removed");
+    program.run("runs prune").expect_code(0).expect_text("1 run removed");
     for options in ["", "--remember 0", "--format json"] {
         let ended = apply(&program, options).expect_code(0);
         ended.expect_text(&format!("applied on 2026-08-30 by run {run} (pruned); nothing to send"));

@@ -219,3 +219,21 @@ fn step_summary_may_be_the_report_file() {
     }
     assert!(program.read("notes.md").starts_with("mine\n"));
 }
+
+#[test]
+fn report_format_is_for_names_that_say_none() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    program.send("a.csv --report page").expect_code(2).expect_text("--report-format");
+    assert!(program.requests().is_empty());
+    program.send("a.csv --report page --report-format html").expect_code(0);
+    assert!(program.read("page").starts_with("<!doctype html>"), "{}", program.read("page"));
+    let run = program.last_run();
+    program.run(&format!("runs show {run} --report page.txt --report-format md")).expect_code(0);
+    assert!(!program.read("page.txt").contains("<html"));
+    // The name decides if it can.
+    program.run(&format!("runs show {run} --report page.md --report-format html")).expect_code(0);
+    assert_eq!(program.read("page.md"), program.read("page.txt"));
+    let settings = program.file("config.toml", "report = 'summary'\nreport-format = 'md'\n");
+    settings.send("a.csv --remember 0 --config config.toml").expect_code(0);
+    assert!(settings.path("summary").exists());
+}

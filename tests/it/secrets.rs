@@ -40,7 +40,7 @@ fn expect_in_no_file(dir: &Path) -> usize {
 fn token_is_in_no_output_file_or_argument() {
     let faults = ["cut-after@#2*1", "503@#3*1", "400@#4", "404@#5", "redirect@#6", "html@#7*1", "401@#8*1"];
     let program = Program::new().file("a.csv", closing(1..=20)).faulty_emulator(&faults);
-    let running = program.start_sending("a.csv -vvv --log-file log.txt");
+    let running = program.start_sending("a.csv -vvv --log-file log.txt --metrics-file job.prom");
     program.wait_for_requests(1);
     assert!(!is_in(&running.command_line()));
     expect_silent(&running.end());

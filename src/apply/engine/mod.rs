@@ -59,6 +59,7 @@ pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
     calls: u64,
     reads: u64,
     comments: u64,
+    quota_wait: Duration,
     stop: Option<StopReason>,
 }
 
@@ -91,6 +92,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             calls: 0,
             reads: 0,
             comments: 0,
+            quota_wait: Duration::ZERO,
             stop: None,
         })
     }
@@ -99,12 +101,9 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     /// asks to stop.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(W, EngineEnd), ApplyError> {
         let worked = self.work_until_the_end(&mut stop).await;
-        let requests = Requests {
-            calls: self.calls,
-            reads: self.reads,
-            comments: self.comments,
-            throttled: self.service.throttled,
-        };
+        let Engine { calls, reads, comments, quota_wait, .. } = self;
+        let requests = Requests { calls, reads, comments, throttled: self.service.throttled, quota_wait };
+        self.tell(Event::Ended(requests));
         if let Err(error) = worked {
             return Err(ApplyError { error, journal: Some(Box::new(self.journal)), requests });
         }
@@ -143,6 +142,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             // A wait is reported before it starts, with the state at that time.
             self.report_pace(now);
             let wake = self.wake(now).min(self.pacing.due().unwrap_or(BootTime(i64::MAX)));
+            let waits_for_quota = self.waits_for_quota(now.boot);
             tokio::select! {
                 biased; // The same seed must give the same trace.
                 completed = self.callers.ended() => {
@@ -154,7 +154,17 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
                 Ok(()) = token_changes.changed() => {}
                 Ok(()) = stop.changed() => {}
             }
+            if waits_for_quota {
+                self.quota_wait += self.clock.now().boot.since(now.boot);
+            }
         }
+    }
+
+    /// Whether a permit is all that is missing for the next request.
+    fn waits_for_quota(&mut self, now: BootTime) -> bool {
+        let has_slot = self.stop.is_none() && self.service.health.slots(self.free_slots(), now) > 0;
+        let is_due = self.next_due(now).is_some_and(|due| due <= now);
+        has_slot && is_due && !self.gate.is_open(now) && !self.service.is_paused(now)
     }
 
     /// Whether anything is left to request, items in flight aside.

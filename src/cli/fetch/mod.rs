@@ -12,7 +12,7 @@ use clap::ValueHint;
 use self::filters::FilterArgs;
 use self::output::Output;
 use self::progress::{SavedProgress, header};
-use super::arguments::CallArgs;
+use super::arguments::{CallArgs, MetricsArgs};
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::{fetch_again, run_fetched};
@@ -49,6 +49,9 @@ pub(super) struct FetchArgs {
     /// How requests are sent.
     #[command(flatten)]
     calls: CallArgs,
+    /// For monitoring.
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// Format of the summary
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,

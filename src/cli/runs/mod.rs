@@ -15,6 +15,7 @@ use self::list::ListArgs;
 use self::resume::ResumeArgs;
 use self::show::ShowArgs;
 use self::undo::UndoArgs;
+use super::destination::YOUNGEST_DELETED;
 use super::environment::{Environment, state_dir};
 use super::global::GlobalArgs;
 use super::next_step;
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::journal::{History, Journal, JournalError};
 use crate::model::quota_spec::parse_duration;
 use crate::output::results::{Destination, ResultsFile};
+use crate::report::humanize::counted;
 use crate::session::result_rows;
 use crate::text::printable;
 
@@ -94,20 +96,19 @@ fn start(args: &RunsArgs, global: &GlobalArgs, env: &Environment, terminal: &mut
         RunsCommand::Show(args) => show::run(&run_in(&args.run)?, args, global, env),
         RunsCommand::Resume(args) => resume::run(to_write()?, args, global, env, terminal),
         RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal),
-        RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
+        RunsCommand::Prune { older_than } => prune(to_write()?, *older_than, terminal),
         RunsCommand::Results { run, results } => rebuild_results(&run_in(run)?, run, results.as_deref(), global),
     }
 }
 
-/// The quota's ledger and what `--remember` looks at by default are younger than this.
-const YOUNGEST_PRUNED: Duration = Duration::from_hours(24);
-
-fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
-    if older_than < YOUNGEST_PRUNED {
+fn prune(mut journal: Journal, older_than: Duration, terminal: &Terminal) -> Result<u8, Error> {
+    if older_than < YOUNGEST_DELETED {
         return Err(Error::usage("--older-than must be at least a day (24h): newer runs still count"));
     }
     let removed = journal.prune(older_than)?;
-    writeln!(io::stdout(), "{removed} runs removed")?;
+    if !terminal.silent {
+        writeln!(io::stdout(), "{} removed", counted(removed, "run"))?;
+    }
     Ok(exit::OK)
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cli::arguments::SendArgs;
 use crate::cli::confirm::can_ask;
+use crate::cli::destination::expect_retention;
 use crate::cli::environment::Environment;
 use crate::cli::error::Error;
 use crate::cli::global::GlobalArgs;
@@ -45,12 +46,13 @@ pub(super) fn run(
     terminal: &Terminal,
 ) -> Result<u8, Error> {
     let ResumeArgs { run: name, base_url, send: args } = args;
+    expect_retention(args, &global.typed)?;
     let summary = journal.run(name)?;
     let facts = summary.facts.clone();
     let results = args.results.as_deref().unwrap_or(Path::new(&facts.results));
     let input = Source::named(facts.input.as_ref());
     let beside = [&[input.path(), Some(results)], &args.calls.sign_in.files()[..]].concat();
-    let page = page_file(args.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.report.as_ref(), args.report_format, &beside, global, env)?;
     let target = target_of(&journal, &summary, base_url.as_deref(), Access::Write, &args.calls, global, env)?;
     can_ask(args, &input)?;
     let clock = journal.clock().clone();
@@ -66,7 +68,7 @@ pub(super) fn run(
 }
 
 /// Options of `runs resume` whose value stays that of the run.
-const OF_THE_RUN: [&str; 5] = ["--base-url", "--cloud", "--region", "--remember", "--results"];
+const OF_THE_RUN: [&str; 6] = ["--base-url", "--cloud", "--region", "--remember", "--results", "--results-dir"];
 
 /// The dedup window and the settings of a run that is resumed: its own, where this command line says or can say nothing.
 fn options_of_resumed(

@@ -9,7 +9,7 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::cli::global::{Format, GlobalArgs};
 use crate::cli::next_step::{self, NextStep};
-use crate::cli::page::{page_error, page_file};
+use crate::cli::page::{ReportFormat, page_error, page_file};
 use crate::input::Source;
 use crate::journal::{History, RunState, RunSummary};
 use crate::model::outcome::{OutcomeCode, OutcomeKind, ResultRow};
@@ -36,6 +36,9 @@ pub(super) struct ShowArgs {
     /// Write a run report with all rows (.html or .md)
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
+    /// Format of a report whose name doesn't end in .html or .md
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    report_format: Option<ReportFormat>,
 }
 
 /// Shows a run. Returns the exit code.
@@ -70,7 +73,13 @@ fn page_beside(
     env: &Environment,
 ) -> Result<Option<PageFile>, Error> {
     let input = Source::named(run.facts.input.as_ref());
-    page_file(args.report.as_ref(), &[input.path(), Some(Path::new(&run.facts.results))], global, env)
+    page_file(
+        args.report.as_ref(),
+        args.report_format,
+        &[input.path(), Some(Path::new(&run.facts.results))],
+        global,
+        env,
+    )
 }
 
 /// The command that finishes it, unless it is finished or being sent.

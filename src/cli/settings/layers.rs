@@ -19,7 +19,7 @@ pub(super) const PROFILE: &str = "--profile";
 pub(super) const CONFIG: &str = "--config";
 
 /// Options that any file may set.
-pub(super) const ANY_FILE: [&str; 14] = [
+pub(super) const ANY_FILE: [&str; 15] = [
     "quota",
     "concurrency",
     "patience",
@@ -34,10 +34,11 @@ pub(super) const ANY_FILE: [&str; 14] = [
     "color",
     "log-format",
     "progress",
+    "report-format",
 ];
 
 /// Options that a system or user file may set, and no project file; with what a cloned folder must not do.
-pub(super) const OWN_FILES: [(&str, &str); 15] = [
+pub(super) const OWN_FILES: [(&str, &str); 18] = [
     ("base-url", SEND),
     ("cloud", SEND),
     ("region", SEND),
@@ -52,6 +53,9 @@ pub(super) const OWN_FILES: [(&str, &str); 15] = [
     ("settle", REPEAT),
     ("state-dir", WRITE),
     ("log-file", WRITE),
+    ("metrics-file", WRITE),
+    ("results-dir", WRITE),
+    ("results-keep", DELETE),
     ("report", WRITE),
 ];
 
@@ -92,10 +96,20 @@ const COMMAND_LINE: [&str; 29] = [
 pub(super) const SEND: &str = "send your token elsewhere";
 const RUN: &str = "run a command, or send your token elsewhere";
 const REPEAT: &str = "make comments repeat";
+const DELETE: &str = "decide which files are deleted";
 const WRITE: &str = "decide where files are written";
 
 /// Of the options above, those that name a file or a directory. In a settings file, a path is relative to that file.
-const PATHS: [&str; 6] = ["token-file", "client-secret-file", "client-certificate", "state-dir", "log-file", "report"];
+const PATHS: [&str; 8] = [
+    "token-file",
+    "client-secret-file",
+    "client-certificate",
+    "state-dir",
+    "log-file",
+    "metrics-file",
+    "results-dir",
+    "report",
+];
 
 /// Where an option can be set, besides the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

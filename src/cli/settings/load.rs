@@ -19,9 +19,17 @@ use crate::model::setting::Settings;
 use crate::report::next_command::NextCommand;
 use crate::text::printable;
 
-/// What the command line says about settings files.
+/// What the command line says about settings files, and what is needed however wrong the rest is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
+    /// The command: `runs resume`.
+    pub(crate) command: String,
+    /// `--metrics-file`
+    pub(crate) metrics_file: Option<OsString>,
+    /// `--tenant`
+    pub(crate) tenant: Option<OsString>,
+    /// `--dry-run`
+    pub(crate) is_dry_run: bool,
     /// `--profile`
     pub(crate) profile: Option<OsString>,
     /// `--config`
@@ -88,12 +96,21 @@ pub(crate) fn wanted(command: Command, arguments: &[OsString]) -> Wanted {
     let Ok(matches) = command.disable_help_subcommand(true).try_get_matches_from(arguments) else {
         return Wanted::default();
     };
-    let mut called = &matches;
-    while let Some((_, below)) = called.subcommand() {
+    let (mut called, mut names) = (&matches, Vec::new());
+    while let Some((name, below)) = called.subcommand() {
         called = below;
+        names.push(name);
     }
-    let typed = |id: &str| called.get_raw(id).and_then(Iterator::last).map(OsStr::to_owned);
-    Wanted { profile: typed("profile"), config: typed("config"), no_config: called.get_flag("no_config") }
+    let typed = |id: &str| called.try_get_raw(id).ok().flatten().and_then(Iterator::last).map(OsStr::to_owned);
+    Wanted {
+        command: names.join(" "),
+        metrics_file: typed("metrics_file"),
+        tenant: typed("tenant"),
+        is_dry_run: called.try_get_one("dry_run").is_ok_and(|is_dry_run| is_dry_run == Some(&true)),
+        profile: typed("profile"),
+        config: typed("config"),
+        no_config: called.get_flag("no_config"),
+    }
 }
 
 impl Loaded {

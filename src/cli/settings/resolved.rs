@@ -13,7 +13,8 @@ use crate::cli::error::Error;
 use crate::model::setting::{Origin, Settings, opposite};
 
 /// Of no use to a later command, and without effect on a run: how this command begins and what it prints.
-pub(crate) const OUTPUT: &[&str] = &["--dry-run", "--detailed-exitcode", "--report", "--format", "--output"];
+pub(crate) const OUTPUT: &[&str] =
+    &["--dry-run", "--detailed-exitcode", "--report", "--report-format", "--metrics-file", "--format", "--output"];
 
 /// The settings of the subcommand that was called. `command` has these `defaults`, was built, and has parsed the
 /// `matches`.

@@ -265,7 +265,7 @@ fn unknown_profile_is_refused() {
 fn files_are_wanted_wherever_they_are_typed() {
     let wanted = |line: &str| {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        let Wanted { profile, config, no_config } = wanted(Cli::command(), &words);
+        let Wanted { profile, config, no_config, .. } = wanted(Cli::command(), &words);
         let text = |value: Option<OsString>| value.map(|value| value.to_string_lossy().into_owned());
         (text(profile), text(config), no_config)
     };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::incident::Fetched;
 use super::rows::{self, Columns};
 use crate::contract::Contract;
-use crate::files::{self, OutputKind, PathError, PathProblem};
+use crate::files::{self, Access, OutputKind, PathError, PathProblem};
 
 /// The format of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl FetchFile {
         let columns = Columns::new(contract);
         files::replace(
             &self.path,
+            Access::OwnerReads,
             |out| {
                 if self.format == FetchFormat::Csv {
                     out.write_all(&columns.header()).map_err(failed)?;

@@ -69,7 +69,7 @@ pub fn default_name(input: Option<&Path>, run: &str, shape: &InputShape) -> Path
     name.into()
 }
 
-fn stem(input: Option<&Path>) -> OsString {
+pub(super) fn stem(input: Option<&Path>) -> OsString {
     let stem = input.map_or(Some(OsStr::new("stdin")), Path::file_stem).unwrap_or(OsStr::new("input"));
     let of_results = || stem.to_str()?.strip_suffix(".results")?.rsplit_once('.').map(|(original, _run)| original);
     of_results().filter(|original| !original.is_empty()).map_or_else(|| stem.to_owned(), OsString::from)
@@ -103,7 +103,7 @@ fn holds_results_at(path: &Path, input: Option<&Path>) -> Result<bool, PathProbl
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature of a check for `inspect`")]
-fn holds_results(file: File) -> Result<bool, PathProblem> {
+pub(super) fn holds_results(file: File) -> Result<bool, PathProblem> {
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
         // Not `Held`, which has a different exit code.
         let why = "another run is writing it; wait until it has finished, or name another file with `--results`";

@@ -7,6 +7,8 @@ mod csv;
 mod destination;
 mod file;
 mod jsonl;
+mod retention;
 
 pub use destination::{Destination, default_name};
 pub use file::ResultsFile;
+pub use retention::{dated_name, delete_old};

@@ -31,7 +31,7 @@ mod wording;
 pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
 pub use from_journal::{Sent, forecast, review_rows, write_run_report};
-pub use page_file::PageFile;
+pub use page_file::{PageFile, PageFormat};
 pub use review::{Review, ReviewRow, Warnings};
 pub use run_report::{RunReport, RunReportRow};
 

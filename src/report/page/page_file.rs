@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 
 use super::wording::{DOCTYPE, MARK};
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
-use crate::files::{self, OutputError, OutputKind, PathError, PathProblem, Refusal};
+use crate::files::{self, Access, OutputError, OutputKind, PathError, PathProblem, Refusal};
 
 /// The format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PageFormat {
+pub enum PageFormat {
+    /// HTML.
     Html,
+    /// Markdown.
     Markdown,
 }
 
@@ -32,19 +34,21 @@ const KIND: OutputKind =
     OutputKind { name: "the report", option: "--report", used: "the command already reads or writes that file" };
 
 impl PageFile {
-    /// Examines the path without changing anything. `others` are further files that the command reads or writes.
+    /// Examines the path without changing anything. `format` counts if the extension is not `.html` or `.md`. `others` are
+    /// further files that the command reads or writes.
     ///
     /// # Errors
-    /// If its extension is not `.html` or `.md`; if it is a link, a directory, a device, a pipe, one of the others, or a
+    /// If neither tells the format; if it is a link, a directory, a device, a pipe, one of the others, or a
     /// file that is not a page; if its directory can't be written.
-    pub fn examine(path: &Path, others: &[&Path]) -> Result<PageFile, PathError> {
-        let format = match path.extension().and_then(OsStr::to_str) {
-            Some(extension) if extension.eq_ignore_ascii_case("html") => PageFormat::Html,
-            Some(extension) if extension.eq_ignore_ascii_case("md") => PageFormat::Markdown,
-            _ => {
-                let problem = PathProblem::Other("its name must end in `.html` or `.md`".to_owned());
-                return Err(PathError::at(&KIND, path)(problem));
-            }
+    pub fn examine(path: &Path, format: Option<PageFormat>, others: &[&Path]) -> Result<PageFile, PathError> {
+        let named = match path.extension().and_then(OsStr::to_str) {
+            Some(extension) if extension.eq_ignore_ascii_case("html") => Some(PageFormat::Html),
+            Some(extension) if extension.eq_ignore_ascii_case("md") => Some(PageFormat::Markdown),
+            _ => format,
+        };
+        let Some(format) = named else {
+            let why = "its name must end in `.html` or `.md`, unless you add `--report-format`";
+            return Err(PathError::at(&KIND, path)(PathProblem::Other(why.to_owned())));
         };
         PageFile::examined(path, format, false, others)
     }
@@ -117,7 +121,7 @@ impl PageFile {
             write(&mut page)?;
             return append(&self.path, &page).map_err(named);
         }
-        files::replace(&self.path, write, named).map(drop)
+        files::replace(&self.path, Access::OwnerReads, write, named).map(drop)
     }
 
     fn examine_again(&self) -> Result<(), PathError> {
@@ -170,7 +174,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("page.html");
         fs::write(&path, text).expect("writes");
-        let found = PageFile::examine(&path, &[]);
+        let found = PageFile::examine(&path, None, &[]);
         assert_eq!(fs::read_to_string(&path).expect("reads"), text, "examining has no effect");
         let reason = |error: PathError| error.to_string().split_once("`: ").map(|(_, reason)| reason.to_owned());
         found.map(drop).map_err(|error| reason(error).expect("a path and a reason"))
@@ -192,10 +196,18 @@ mod tests {
     #[test]
     fn extension_selects_format_others_are_refused() {
         let directory = tempfile::tempdir().expect("a directory");
-        let format = |name| PageFile::examine(&directory.path().join(name), &[]).ok().map(|file| file.format);
+        let format = |name| PageFile::examine(&directory.path().join(name), None, &[]).ok().map(|file| file.format);
         assert_eq!(["a.html", "a.HTML"].map(format), [Some(PageFormat::Html); 2]);
         assert_eq!(["a.md", "a.b.Md"].map(format), [Some(PageFormat::Markdown); 2]);
         assert_eq!(["a", "a.htm", "a.pdf", ".md", "a.md."].map(format), [None; 5]);
+        let markdown = |name| {
+            let file = PageFile::examine(&directory.path().join(name), Some(PageFormat::Markdown), &[]);
+            file.map(|file| file.format).ok()
+        };
+        assert_eq!(
+            ["a", "a.txt", "a.html"].map(markdown).map(|format| format == Some(PageFormat::Markdown)),
+            [true, true, false]
+        );
     }
 
     #[test]
@@ -205,7 +217,7 @@ mod tests {
         fs::write(&input, "").expect("writes");
         fs::hard_link(&input, &link).expect("links");
         let refused = |path: &Path, other: &Path| {
-            let examined = PageFile::examine(path, &[other]);
+            let examined = PageFile::examine(path, None, &[other]);
             examined.is_err_and(|error| error.to_string().contains("already reads or writes that file"))
         };
         assert!(refused(&link, &input));

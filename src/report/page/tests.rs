@@ -103,7 +103,7 @@ fn compared() -> [String; 2] {
     let directory = tempfile::tempdir().expect("a directory");
     ["html", "md"].map(|ending| {
         let path = directory.path().join("page").with_extension(ending);
-        let file = PageFile::examine(&path, &[]).expect("free");
+        let file = PageFile::examine(&path, None, &[]).expect("free");
         file.write_review(&review, rows.clone().map(Ok::<_, Infallible>)).expect("is written");
         std::fs::read_to_string(&path).expect("reads")
     })
@@ -146,7 +146,7 @@ fn page_of_100_000_rows_has_each_once() {
     });
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("page.html");
-    let file = PageFile::examine(&path, &[]).expect("free");
+    let file = PageFile::examine(&path, None, &[]).expect("free");
     file.write_review(&review, rows.map(Ok::<_, Infallible>)).expect("is written");
     let page = std::fs::read_to_string(&path).expect("reads");
     let found = page.split('i').filter_map(|rest| rest.split_once('<')?.0.parse::<u64>().ok());
@@ -198,7 +198,7 @@ fn report_of_an_empty_run_is_a_page() {
     };
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("page.html");
-    let file = PageFile::examine(&path, &[]).expect("free");
+    let file = PageFile::examine(&path, None, &[]).expect("free");
     file.write_run_report(&report, std::iter::empty::<Result<_, Infallible>>()).expect("is written");
     let page = std::fs::read_to_string(&path).expect("reads");
     assert!(page.contains("0 rows from standard input") && page.contains("<p>No requests.</p>"), "{page}");
@@ -211,7 +211,7 @@ fn failed_write_keeps_the_old_page() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("page.md");
     std::fs::write(&path, "").expect("writes");
-    let file = PageFile::examine(&path, &[]).expect("empty");
+    let file = PageFile::examine(&path, None, &[]).expect("empty");
     let preview = preview(&["{}"]);
     let quota = "50/1m".parse().expect("a quota");
     let review = review(&preview, &quota);
@@ -262,7 +262,7 @@ fn server_messages_are_escaped() {
     let directory = tempfile::tempdir().expect("a directory");
     for ending in ["html", "md"] {
         let path = directory.path().join("page").with_extension(ending);
-        let file = PageFile::examine(&path, &[]).expect("free");
+        let file = PageFile::examine(&path, None, &[]).expect("free");
         file.write_run_report(&report, [Ok::<_, Infallible>(row.clone())].into_iter()).expect("is written");
         let page = std::fs::read_to_string(&path).expect("reads");
         assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");

@@ -76,7 +76,7 @@ impl Status {
                 self.read = self.read.map(|read| read + incidents);
                 None
             }
-            Event::Retry { .. } => None,
+            Event::Retry { .. } | Event::Ended(_) => None,
         }
     }
 

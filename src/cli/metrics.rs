@@ -1,0 +1,80 @@
+//! `--metrics-file`: what a monitor reads about the last run, written when a command has ended, whatever its end.
+//!
+//! Promises: a command whose command line is wrong writes it, too, if its option could be read; a file that can't be
+//! written changes no exit code.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use super::figures::Figures;
+use super::settings::{Loaded, Wanted};
+use super::terminal::say;
+use crate::clock::{BootTime, Clock};
+use crate::files::PathError;
+use crate::output::metrics_file::MetricsFile;
+use crate::report::metrics::Metrics;
+
+/// The commands that have the option. A dry run leaves no trace.
+const COMMANDS: [&str; 4] = ["run", "apply", "fetch", "runs resume"];
+
+/// The file that a command line names, or its settings.
+#[derive(Debug)]
+pub(super) struct NamedFile {
+    path: PathBuf,
+    tenant: String,
+    profile: String,
+    clock: Clock,
+    started_at: BootTime,
+}
+
+impl NamedFile {
+    /// The file, if the command has one. `tenant`: that of the environment.
+    pub(super) fn find(wanted: &Wanted, loaded: &Loaded, tenant: Option<&str>) -> Option<NamedFile> {
+        if wanted.is_dry_run || !COMMANDS.contains(&&*wanted.command) {
+            return None;
+        }
+        let value = |typed: &Option<_>, option: &str| {
+            let set = || loaded.defaults.get(option).map(|(value, _)| value.clone());
+            typed.clone().or_else(set)
+        };
+        let text = |value: Option<&OsStr>| value.map(|value| value.to_string_lossy().into_owned());
+        let clock = Clock::machine();
+        Some(NamedFile {
+            path: value(&wanted.metrics_file, "--metrics-file")?.into(),
+            tenant: text(value(&wanted.tenant, "--tenant").as_deref())
+                .or(tenant.map(str::to_owned))
+                .unwrap_or_default(),
+            profile: text(value(&wanted.profile, "--profile").as_deref()).unwrap_or_default(),
+            started_at: clock.now().boot,
+            clock,
+        })
+    }
+
+    /// Checks that the metrics can be written.
+    ///
+    /// # Errors
+    /// If they can't.
+    pub(super) fn expect_writable(&self) -> Result<(), PathError> {
+        MetricsFile::examine(&self.path).map(drop)
+    }
+
+    /// Writes the metrics of the command that ends now.
+    pub(super) fn write(self, figures: &Figures, exit_code: u8) {
+        let (now, requests) = (self.clock.now(), figures.requests());
+        let metrics = Metrics {
+            tenant: self.tenant,
+            profile: self.profile,
+            ended_at: now.wall,
+            exit_code,
+            outcomes: figures.outcomes(),
+            calls: requests.calls,
+            throttled: requests.throttled,
+            quota_wait: requests.quota_wait,
+            lasted: now.boot.since(self.started_at),
+        };
+        let written = MetricsFile::examine(&self.path).and_then(|file| file.write(&metrics.to_text()));
+        if let Err(error) = written {
+            say(&format!("warning: {error}"));
+        }
+    }
+}
