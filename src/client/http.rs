@@ -18,6 +18,7 @@ use secrecy::ExposeSecret as _;
 
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
 use super::classify::{CHALLENGE, REQUEST_ID_HEADERS};
+use super::connect_only::{ConnectOnly, is_connected};
 use super::consent::ConsentedOrigin;
 use super::member_filter::Keep;
 use super::origin::{LOCALHOST, Origin};
@@ -77,6 +78,20 @@ impl HttpTransport {
         Ok(HttpTransport { client, unpooled, served: Mutex::default(), origin: origin.clone(), proxy, bounds: BOUNDS })
     }
 
+    /// Connects as for a request: name lookup, proxy, TCP and TLS. No byte of a request leaves.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    #[expect(clippy::disallowed_methods, reason = "its connector sends nothing")]
+    pub async fn connect(&self) -> Result<(), SendError> {
+        let client = builder(&self.origin, 0).connector_layer(ConnectOnly).build();
+        let connected = async { client?.get(self.origin.url("/", None)).send().await };
+        match connected.await {
+            Err(error) if !is_connected(&error) => Err(self.send_error(&error).await),
+            _ => Ok(()),
+        }
+    }
+
     /// The client for the next request. After a loss on a reused connection none is reused: this server closes early.
     fn client(&self) -> &reqwest::Client {
         self.unpooled.get().unwrap_or(&self.client)
@@ -117,6 +132,10 @@ impl HttpTransport {
 
 /// A client that keeps this many idle connections.
 pub(super) fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
+    builder(origin, idle).build().map_err(|error| HttpError::Tls(innermost(&error)))
+}
+
+fn builder(origin: &Origin, idle: usize) -> reqwest::ClientBuilder {
     // Fails if it was already set: a process may create several clients.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -147,7 +166,7 @@ pub(super) fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, Ht
         // The system's certificates, which are slow to load and may be missing, are not needed.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| HttpError::Tls(innermost(&error)))
+    builder
 }
 
 impl Transport for HttpTransport {
