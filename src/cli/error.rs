@@ -256,6 +256,9 @@ impl Error {
                 printable(&results.to_string_lossy())
             )),
             Error::Token(error) => token_hint(error),
+            Error::Http(HttpError::Tls(_)) => {
+                Some("install the system's CA certificates, or name a file with them in SSL_CERT_FILE".to_owned())
+            }
             Error::Results { error, results } => {
                 let first = if is_full(error) { "free some space, then " } else { "" };
                 Some(format!("{first}run the same command again to resume; `{results}` only writes the results so far"))
@@ -326,19 +329,29 @@ fn journal_hint(error: &JournalError) -> Option<String> {
         JournalError::Full { .. } => {
             Some("make room: free some space, then run the same command again to resume".to_owned())
         }
+        JournalError::Damaged { path, .. } => Some(damaged_hint(path)),
         JournalError::TemporaryFull { .. } => Some("free some space, or name another directory in TMPDIR".to_owned()),
         _ => None,
     }
 }
 
+/// Advice if a state directory can't be used.
+const OTHER_STATE: &str = "name another state directory with --state-dir";
+
+fn damaged_hint(journal: &Path) -> String {
+    let dir = journal.parent().unwrap_or(journal);
+    let aside = dir.with_file_name(format!("{}.damaged", dir.file_name().unwrap_or_default().to_string_lossy()));
+    let mv = NextCommand::new("mv").path(dir).path(&aside);
+    format!("run `{mv}`, or {OTHER_STATE}; then wait an hour, because the quota history is lost")
+}
+
 fn untrusted_hint(path: &Path, why: &Refusal) -> String {
-    let other = "name another state directory with --state-dir";
     match why {
         Refusal::Mode { fix, .. } => {
             let chmod = NextCommand::new("chmod").word(fix).path(path);
-            format!("make sure that nobody else has put files there, then run `{chmod}`; or {other}")
+            format!("make sure that nobody else has put files there, then run `{chmod}`; or {OTHER_STATE}")
         }
-        _ => other.to_owned(),
+        _ => OTHER_STATE.to_owned(),
     }
 }
 
