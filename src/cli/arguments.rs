@@ -37,7 +37,7 @@ pub(super) fn cloud_named(name: &str) -> Cloud {
 
 /// Options that contradict `--emulator`, which has an address and a token of its own.
 #[cfg(feature = "emulator")]
-const NOT_WITH_EMULATOR: [&str; 10] = [
+pub(super) const NOT_WITH_EMULATOR: [&str; 10] = [
     "base_url",
     "cloud",
     "region",

@@ -110,6 +110,11 @@ impl Credential {
         self.client_id().filter(|_| self.is_application()).cloned()
     }
 
+    /// Its kind, or the variable that holds the token.
+    pub(super) fn name(&self) -> String {
+        self.kind().map_or_else(|| environment::TOKEN.to_owned(), |kind| kind.to_string())
+    }
+
     /// How it is shown before the prompt: its kind, and where it signs in unless that is one of Microsoft's hosts.
     pub(super) fn shown(&self) -> Option<String> {
         let kind = self.kind().filter(|kind| *kind != AuthKind::TokenFile)?;

@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `config`, `emulator` | a subcommand each, with its arguments |
+//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `config`, `doctor`, `emulator` | a subcommand each, with its arguments |
 //! | `emulator_sign_in` | the sign-in options of `emulator` |
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
 //! | `settings` | the layers of settings; every option's value and its origin |
@@ -24,6 +24,7 @@ mod confirm;
 mod contract;
 mod credential;
 mod destination;
+mod doctor;
 #[cfg(feature = "emulator")]
 mod emulator;
 #[cfg(feature = "emulator")]
@@ -117,6 +118,8 @@ enum Command {
     Contract(contract::ContractArgs),
     /// Show settings and where each comes from
     Config(Box<config::ConfigArgs>),
+    /// Check whether a run could start here, and what to correct
+    Doctor(Box<doctor::DoctorArgs>),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -167,7 +170,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let command = || {
         let result = match parsed {
             Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()) {
-                Some(error) => Err(error),
+                Some(error) => refuse_settings(cli, error, &environment),
                 None => execute(cli, &loaded, &environment, metrics.as_ref(), &figures),
             },
             Err(error) => {
@@ -178,7 +181,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
                     json.tell(&error);
                     return error.exit_code();
                 };
-                Err(error)
+                match parse(&arguments, &Loaded::default()) {
+                    Ok(cli) => refuse_settings(cli, error, &environment),
+                    Err(_) => Err(error),
+                }
             }
         };
         result.unwrap_or_else(|error| {
@@ -272,6 +278,13 @@ fn parse(arguments: &[OsString], loaded: &Loaded) -> Result<Cli, clap::Error> {
     Ok(cli)
 }
 
+/// Ends a command whose settings can't be used. To report that is what `doctor` is for.
+fn refuse_settings(cli: Cli, error: Error, environment: &Environment) -> Result<u8, Error> {
+    let Command::Doctor(args) = cli.command else { return Err(error) };
+    let terminal = Terminal::set_up(&cli.global, environment, &Rc::default())?;
+    doctor::refuse_settings(&args, &error, &terminal)
+}
+
 fn execute(
     cli: Cli,
     loaded: &Loaded,
@@ -281,7 +294,9 @@ fn execute(
 ) -> Result<u8, Error> {
     metrics.map_or(Ok(()), NamedFile::expect_writable)?;
     let mut terminal = Terminal::set_up(&cli.global, environment, figures)?;
-    if cli.command.takes_settings() && !terminal.quiet {
+    // `doctor` reports them itself.
+    let is_doctor = matches!(cli.command, Command::Doctor(_));
+    if cli.command.takes_settings() && !is_doctor && !terminal.quiet {
         cli.global.unknown_variables.iter().for_each(|why| terminal::say(&format!("warning: {why}")));
     }
     match cli.command {
@@ -295,6 +310,7 @@ fn execute(
         Command::Emulator(args) => emulator::run(*args, environment).map(|()| exit::OK),
         Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
         Command::Config(args) => config::run(&args, &Cli::command(), loaded, &cli.global, environment, &terminal),
+        Command::Doctor(args) => doctor::run(&args, loaded, &cli.global, environment, &terminal),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command(&Defaults::new()), "bulk-triage", &mut text);

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -13,9 +13,11 @@ use signal_hook::flag;
 
 use super::terminal::{is_ignored, say};
 use crate::cli::error::Error;
-use crate::clock::Clock;
-use crate::journal::{Durability, Journal, Patience, StoreLocation, holder};
+use crate::clock::{BootTime, Clock};
+use crate::journal::{Durability, Journal, JournalError, Patience, StoreLocation, holder};
 
+/// How long a brief wait goes on after the first seconds.
+const BRIEF: Duration = Duration::from_secs(3);
 /// How often a wait looks whether a signal has come.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -37,8 +39,20 @@ pub(super) fn others_listen() {
 /// # Errors
 /// If it can't be used.
 pub(super) fn open_journal(dir: &Path, clock: &Clock) -> Result<Journal, Error> {
+    Ok(open(dir, clock, Arc::new(Told))?)
+}
+
+/// Opens the journal in a directory. A long wait for another process ends silently after some seconds.
+///
+/// # Errors
+/// If it can't be used; [`JournalError::Interrupted`] after the wait.
+pub(super) fn open_journal_briefly(dir: &Path, clock: &Clock) -> Result<Journal, JournalError> {
+    open(dir, clock, Arc::new(Briefly { clock: clock.clone(), until: OnceLock::new() }))
+}
+
+fn open(dir: &Path, clock: &Clock, patience: Arc<dyn Patience>) -> Result<Journal, JournalError> {
     let location = StoreLocation::Directory(dir.to_owned());
-    Ok(Journal::open_with_patience(&location, clock.clone(), Durability::Synced, Arc::new(Told))?)
+    Journal::open_with_patience(&location, clock.clone(), Durability::Synced, patience)
 }
 
 /// Tells of the wait on standard error.
@@ -58,6 +72,25 @@ impl Patience for Told {
     fn ends(&self) {
         end();
     }
+}
+
+/// Gives up after [`BRIEF`].
+#[derive(Debug)]
+struct Briefly {
+    clock: Clock,
+    until: OnceLock<BootTime>,
+}
+
+impl Patience for Briefly {
+    fn begins(&self, _: Option<u32>) {
+        let _ = self.until.set(self.clock.now().boot + BRIEF);
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        self.until.get().is_some_and(|until| *until <= self.clock.now().boot)
+    }
+
+    fn ends(&self) {}
 }
 
 /// A signal is heard here until [`end`].

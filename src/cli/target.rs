@@ -14,7 +14,8 @@ use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::cli::error::Error;
 use crate::client::{
-    Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds, is_tenant_id,
+    Client, ConsentedOrigin, HttpError, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds, Transport,
+    is_tenant_id,
 };
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load};
@@ -33,8 +34,8 @@ pub(super) struct Target {
     pub(super) contract: Contract,
     /// Where it is.
     consented: ConsentedOrigin,
-    /// The audiences of its tokens.
-    audiences: Vec<String>,
+    /// What says where it is, and the audiences of its tokens; none for an emulator of ours.
+    site: Option<Site>,
     /// The tenant that a token must be for, if it names one.
     tenant: Option<String>,
     /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
@@ -104,6 +105,20 @@ impl Target {
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
+        Target::without_token(contract, place, calls, global, env)?.signed_in(calls, access.is_some(), global, env)
+    }
+
+    /// The target, before anything is known about the token.
+    ///
+    /// # Errors
+    /// If nobody has consented to the origin, or the quota exceeds the contract's.
+    pub(super) fn without_token(
+        contract: Contract,
+        place: Place<'_>,
+        calls: &CallArgs,
+        global: &GlobalArgs,
+        env: &Environment,
+    ) -> Result<Target, Error> {
         let site = Site::of(&contract, place, (&calls.sign_in).into(), &global.settings)?;
         let consented = place.consented(&site.origin, &contract, global)?;
         let origin = consented.origin().clone();
@@ -115,23 +130,6 @@ impl Target {
             };
             return Err(blame(&global.settings, "--quota", error));
         }
-        let credential = Credential::chosen(calls, env, global)?;
-        let tokens = match &credential {
-            Some(credential) => credential.open(&site, access.is_some())?,
-            None => None,
-        };
-        let scope = calls.sign_in.tenant.as_deref();
-        // A name that is a tenant's id is that of the token, if it names one.
-        let requested = credential.as_ref().and_then(Credential::tenant_id);
-        let named = scope.filter(|name| is_tenant_id(name)).map(str::to_owned).or(requested.clone());
-        let tenant = tokens.as_ref().map_or(requested, TokenCache::tenant);
-        let scope = match (tenant, scope, &tokens) {
-            _ if origin.is_loopback() => Some(origin_scope(&origin)),
-            (Some(tenant), _, _) => Some(in_family(TenantKey::tenant(&tenant), &origin)),
-            (None, Some(name), _) => Some(in_family(TenantKey::named(name), &origin)),
-            (None, None, Some(_)) => Some(origin_scope(&origin)),
-            (None, None, None) => None,
-        };
         let refusal = consented.takes_opaque_only().then(|| {
             let why = "and a tenant's token is sent to this machine only if you confirm it";
             Refusal::new(place.by, why, &origin, global)
@@ -140,12 +138,12 @@ impl Target {
         Ok(Target {
             contract,
             consented,
-            audiences: site.audiences,
-            tenant: named,
-            scope,
+            site: Some(site),
+            tenant: None,
+            scope: None,
             quota,
-            tokens: tokens.map(Arc::new),
-            credential,
+            tokens: None,
+            credential: None,
             is_emulated: false,
             #[cfg(feature = "emulator")]
             emulator: None,
@@ -153,6 +151,38 @@ impl Target {
             refusal,
             is_announced: Cell::new(false),
         })
+    }
+
+    /// The same with a credential, whose token is requested if `may_request` is set, and with the tenant key.
+    ///
+    /// # Errors
+    /// If the options contradict each other, or there is no token.
+    pub(super) fn signed_in(
+        self,
+        calls: &CallArgs,
+        may_request: bool,
+        global: &GlobalArgs,
+        env: &Environment,
+    ) -> Result<Target, Error> {
+        let credential = Credential::chosen(calls, env, global)?;
+        let tokens = match (&credential, &self.site) {
+            (Some(credential), Some(site)) => credential.open(site, may_request)?,
+            _ => None,
+        };
+        let origin = self.origin();
+        let scope = calls.sign_in.tenant.as_deref();
+        // A name that is a tenant's id is that of the token, if it names one.
+        let requested = credential.as_ref().and_then(Credential::tenant_id);
+        let named = scope.filter(|name| is_tenant_id(name)).map(str::to_owned).or(requested.clone());
+        let tenant = tokens.as_ref().map_or(requested, TokenCache::tenant);
+        let scope = match (tenant, scope, &tokens) {
+            _ if origin.is_loopback() => Some(origin_scope(origin)),
+            (Some(tenant), _, _) => Some(in_family(TenantKey::tenant(&tenant), origin)),
+            (None, Some(name), _) => Some(in_family(TenantKey::named(name), origin)),
+            (None, None, Some(_)) => Some(origin_scope(origin)),
+            (None, None, None) => None,
+        };
+        Ok(Target { tenant: named, scope, tokens: tokens.map(Arc::new), credential, ..self })
     }
 
     /// Where it is.
@@ -209,9 +239,29 @@ impl Target {
     /// # Errors
     /// If there is no token, or https can't be set up.
     pub(super) fn client(&self, concurrency: u32, clock: &Clock) -> Result<Arc<Client<HttpTransport>>, Error> {
-        let transport = HttpTransport::new(&self.consented, concurrency as usize)?;
+        self.client_of(self.transport(concurrency)?, clock)
+    }
+
+    /// The same with this transport.
+    ///
+    /// # Errors
+    /// If there is no token.
+    pub(super) fn client_of<T: Transport>(&self, transport: T, clock: &Clock) -> Result<Arc<Client<T>>, Error> {
         let tokens = self.tokens.clone().ok_or(Error::NoToken)?;
         Ok(Arc::new(Client::new(transport, tokens, &self.contract, clock.clone())))
+    }
+
+    /// What sends requests to it.
+    ///
+    /// # Errors
+    /// If https can't be set up.
+    pub(super) fn transport(&self, concurrency: u32) -> Result<HttpTransport, HttpError> {
+        HttpTransport::new(&self.consented, concurrency as usize)
+    }
+
+    /// The credential that was chosen, for people.
+    pub(super) fn credential_name(&self) -> Option<String> {
+        self.credential.as_ref().map(Credential::name)
     }
 
     /// It was shown.
@@ -258,7 +308,7 @@ impl Target {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let consented = emulators("http://127.0.0.1", &contract)?;
         Ok(Target {
-            audiences: contract.audiences.clone(),
+            site: None,
             contract,
             tenant: None,
             scope: Some(origin_scope(consented.origin())),
@@ -289,8 +339,9 @@ impl Target {
             Access::Read => read.into_iter().chain(write).collect(),
         };
         let own = self.origin().to_string();
+        let audiences = self.site.as_ref().map_or(&contract.audiences, |site| &site.audiences);
         let needs = TokenNeeds {
-            audiences: self.audiences.iter().cloned().chain([own]).collect(),
+            audiences: audiences.iter().cloned().chain([own]).collect(),
             permissions: permissions.into_iter().cloned().collect(),
             tenant: self.tenant.clone(),
             is_opaque: false,

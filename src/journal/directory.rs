@@ -242,9 +242,36 @@ impl FileId {
 /// The file system of the path, if it can't hold a journal.
 #[cfg(target_os = "linux")]
 fn unfit_file_system(path: &Path) -> Option<&'static str> {
+    unfit_file_system_of(magic_of(path)?)
+}
+
+/// The number of the file system's type, by `statfs(2)`.
+#[cfg(target_os = "linux")]
+fn magic_of(path: &Path) -> Option<u32> {
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the kernel's type varies by machine")]
-    let magic = rustix::fs::statfs(path).ok()?.f_type as u32;
-    unfit_file_system_of(magic)
+    rustix::fs::statfs(path).ok().map(|found| found.f_type as u32)
+}
+
+/// The name of the file system's type, for people.
+#[cfg(target_os = "linux")]
+pub(super) fn file_system_of(path: &Path) -> String {
+    let Some(magic) = magic_of(path) else { return "unknown".to_owned() };
+    let name = match magic {
+        0xEF53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683E => "btrfs",
+        0x0102_1994 => "tmpfs",
+        0x794C_7630 => "overlay",
+        0x2FC1_2FC1 => "zfs",
+        0xF2F5_2010 => "f2fs",
+        _ => return format!("type {magic:#x}"),
+    };
+    name.to_owned()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn file_system_of(_: &Path) -> String {
+    "unknown".to_owned()
 }
 
 /// The file systems on which a write-ahead log is not safe, or no file can be, by the magic numbers of `statfs(2)`.

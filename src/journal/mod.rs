@@ -48,7 +48,7 @@ pub use batch::{AttemptEnd, Batch, CallKind, Receipt, Receipts, StartRequest};
 pub use error::{JournalError, StoreError, StoreErrorKind, holder};
 pub use location::StoreLocation;
 pub use locks::Patience;
-pub use opened::{Durability, History, Journal};
+pub use opened::{Durability, History, Journal, StoreFacts};
 pub use prior_runs::{AppliedChanges, PriorRuns, WillSend};
 pub use read_only::ReadOnlyJournal;
 pub use redirects::Contradiction;

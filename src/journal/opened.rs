@@ -1,12 +1,15 @@
 //! An open journal, and the two ways to use its database: reading, and a transaction under the write lock.
 
+use std::io;
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::decide::Rules;
-use super::directory::{FileId, StateDir};
+use super::directory::{FileId, StateDir, file_system_of};
 use super::error::JournalError;
 use super::ledger::Ledger;
 use super::location::StoreLocation;
@@ -31,6 +34,23 @@ pub struct History {
     pub(super) clock: Clock,
 }
 
+/// Where a journal is stored, and by what: for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// The directory, with all links resolved.
+    pub directory: PathBuf,
+    /// Its owner (uid).
+    pub owner: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// The type of its file system.
+    pub file_system: String,
+    /// The free space for this user, in bytes.
+    pub free: u64,
+    /// The library, with its version.
+    pub library: String,
+}
+
 impl History {
     /// Opens a journal for reading; `None` if there is none yet.
     ///
@@ -46,6 +66,23 @@ impl History {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Where it is stored.
+    ///
+    /// # Errors
+    /// If its directory can't be examined.
+    pub fn facts(&self) -> io::Result<StoreFacts> {
+        let directory = self.dir.path().to_owned();
+        let (found, space) = (std::fs::metadata(&directory)?, rustix::fs::statvfs(&directory)?);
+        Ok(StoreFacts {
+            owner: found.uid(),
+            mode: found.mode() & 0o7777,
+            file_system: file_system_of(&directory),
+            free: space.f_bavail.saturating_mul(space.f_frsize),
+            library: format!("SQLite {}", rusqlite::version()),
+            directory,
+        })
     }
 
     /// The error of content that no run of this program has written.

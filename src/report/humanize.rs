@@ -16,6 +16,11 @@ pub(super) fn count(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
 }
 
+/// `12.35 GiB`.
+pub(crate) fn bytes(number: u64) -> String {
+    indicatif::BinaryBytes(number).to_string()
+}
+
 /// `1 row`, `1,000 rows`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
@@ -29,7 +34,7 @@ pub fn left_alone(rows: u64) -> String {
 }
 
 /// The two largest units of a duration: `12 s`, `19 min 36 s`, `2 h`, `1 d 6 h`; below a second in milliseconds.
-pub(super) fn lasting(duration: Duration) -> String {
+pub(crate) fn lasting(duration: Duration) -> String {
     match duration.as_millis() {
         0 => return "0 s".to_owned(),
         millis @ 1..1_000 => return format!("{millis} ms"),

@@ -41,8 +41,13 @@ impl Layout {
 
     /// The text in this color, if colors are on.
     pub(super) fn painted(self, text: &str, color: &str) -> String {
-        if self.color { format!("\u{1b}[{color}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.color { painted(text, color) } else { text.to_owned() }
     }
+}
+
+/// The text in this color.
+pub(super) fn painted(text: &str, color: &str) -> String {
+    format!("\u{1b}[{color}m{text}\u{1b}[0m")
 }
 
 /// The current number of columns, if the terminal reports it.

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use super::humanize::{columns_of, filled};
+use super::layout::{Layout, painted};
 use crate::text::printable;
 
 /// The spaces between two columns.
@@ -15,6 +16,8 @@ const GAP: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     parts: Vec<String>,
+    /// An SGR color.
+    color: Option<&'static str>,
 }
 
 impl Cell {
@@ -37,12 +40,25 @@ impl Cell {
         Cell::of(items.iter().enumerate().map(part))
     }
 
+    /// The same in this color, if colors are on.
+    pub(super) fn painted(self, layout: Layout, color: Option<&'static str>) -> Cell {
+        Cell { color: color.filter(|_| layout.color), ..self }
+    }
+
     fn of(parts: impl IntoIterator<Item = String>) -> Cell {
-        Cell { parts: parts.into_iter().map(|part| printable(&part).into_owned()).collect() }
+        Cell { parts: parts.into_iter().map(|part| printable(&part).into_owned()).collect(), color: None }
     }
 
     fn text(&self) -> String {
         self.parts.join(" ")
+    }
+
+    /// A line of the cell in its color.
+    fn in_color(&self, line: &str) -> String {
+        match self.color {
+            Some(color) if !line.is_empty() => painted(line, color),
+            _ => line.to_owned(),
+        }
     }
 
     fn longest_part(&self) -> usize {
@@ -86,7 +102,7 @@ impl Table {
         }
         writeln!(out, "{}", self.titles.join("\t"))?;
         self.records.iter().try_for_each(|record| {
-            let cells: Vec<String> = record.iter().map(Cell::text).collect();
+            let cells: Vec<String> = record.iter().map(|cell| cell.in_color(&cell.text())).collect();
             writeln!(out, "{}", cells.join("\t"))
         })
     }
@@ -106,10 +122,10 @@ impl Table {
                 shown.iter().zip(&widths).map(|(column, width)| record[*column].lines(*width)).collect();
             for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
                 let mut text = String::new();
-                for (cell, width) in cells.iter().zip(&widths) {
+                for ((cell, width), column) in cells.iter().zip(&widths).zip(&shown) {
                     let part = cell.get(line).map_or("", String::as_str);
                     let padding = width.saturating_sub(columns_of(part)) + GAP;
-                    text.push_str(part);
+                    text.push_str(&record[*column].in_color(part));
                     text.extend(std::iter::repeat_n(' ', padding));
                 }
                 writeln!(out, "{}", text.trim_end())?;

@@ -43,8 +43,8 @@ fn send_to(url: &str, variables: &[(&str, &str)]) -> Ended {
     send()
 }
 
-#[test]
-fn unknown_certificate_ends_the_run() {
+/// A server whose certificate nobody trusts. Returns its port.
+pub(crate) fn server_with_unknown_certificate() -> u16 {
     let certificate = CertificateDer::from_slice(include_bytes!("connections/certificate.der")).into_owned();
     let key = PrivatePkcs8KeyDer::from(include_bytes!("connections/key.der").to_vec());
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -54,22 +54,33 @@ fn unknown_certificate_ends_the_run() {
         .with_single_cert(vec![certificate], key.into())
         .expect("a key that fits");
     let config = Arc::new(config);
-    let port = server(move |mut stream| {
+    server(move |mut stream| {
         let mut connection = ServerConnection::new(Arc::clone(&config)).expect("TLS");
         // The handshake ends with the client's alert.
         while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
-    });
+    })
+}
+
+/// A server without TLS. Returns its port.
+pub(crate) fn plain_server() -> u16 {
+    server(|mut stream| {
+        let _ = stream.read(&mut [0; 512]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    })
+}
+
+#[test]
+fn unknown_certificate_ends_the_run() {
+    let port = server_with_unknown_certificate();
     let ended = send_to(&format!("https://127.0.0.1:{port}"), &[]);
     ended.expect_text("SSL_CERT_FILE").expect_text("certificate");
 }
 
 #[test]
 fn server_without_tls_ends_the_run() {
-    let port = server(|mut stream| {
-        let _ = stream.read(&mut [0; 512]);
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-    });
-    send_to(&format!("https://127.0.0.1:{port}"), &[]).expect_text("no TLS with").expect_text("check the base URL");
+    send_to(&format!("https://127.0.0.1:{}", plain_server()), &[])
+        .expect_text("no TLS with")
+        .expect_text("check the base URL");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod connections;
 mod consent;
 mod counts;
 mod docs;
+mod doctor;
 mod error_texts;
 mod every_row_once;
 mod examples;

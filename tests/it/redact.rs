@@ -8,7 +8,7 @@ use crate::program::Program;
 
 /// What differs from run to run, and its replacement of the same width, so that tables stay aligned. In a pattern `9`
 /// is a number, `#` are hexadecimal digits and `~` is a duration such as `9 ms` or `1 min 9 s`.
-const PATTERNS: [(&str, &str); 25] = [
+const PATTERNS: [(&str, &str); 27] = [
     ("9-9-9T9:9:9.9Z", "YYYY-MM-DDThh:mm:ss.mmmZ"),
     ("9-9-9T9:9:9Z", "YYYY-MM-DDThh:mm:ssZ"),
     // Shortly before midnight these times include a date.
@@ -22,6 +22,8 @@ const PATTERNS: [(&str, &str); 25] = [
     ("127.0.0.1:9", "127.0.0.1:PORT"),
     ("in ~", "in DURATION"),
     ("~ ago", "DURATION ago"),
+    ("~ behind", "DURATION behind"),
+    ("9 min left", "N min left"),
     ("~, done at", "DURATION, done at"),
     ("~ from the first", "DURATION from the first"),
     ("~ at least", "DURATION at least"),

@@ -32,7 +32,7 @@ pub(crate) const PEM: &str = include_str!("../../../src/client/credentials/certi
 
 /// A kind of credentials; a managed identity on each of its platforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     TokenFile,
     TokenCommand,
     ClientSecret,
@@ -45,7 +45,7 @@ pub(super) enum Kind {
     AzureCli,
 }
 
-pub(super) const KINDS: [Kind; 10] = [
+pub(crate) const KINDS: [Kind; 10] = [
     Kind::TokenFile,
     Kind::TokenCommand,
     Kind::ClientSecret,
@@ -60,7 +60,7 @@ pub(super) const KINDS: [Kind; 10] = [
 
 impl Kind {
     /// The name on the command line.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::TokenFile => "token-file",
             Kind::TokenCommand => "token-command",
@@ -138,9 +138,9 @@ impl Kind {
 }
 
 /// The program with a credential of a kind, and what issues its tokens.
-pub(super) struct Job {
+pub(crate) struct Job {
     pub(super) kind: Kind,
-    pub(super) program: Program,
+    pub(crate) program: Program,
     keeper: Option<Keeper>,
 }
 
@@ -158,16 +158,16 @@ printf '%s\n' "$answer"
 "#;
 
 /// The lifetime of tokens that outlive the test.
-pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 impl Job {
     /// A job whose tokens outlive it, and whose services work.
-    pub(super) fn of(kind: Kind) -> Job {
+    pub(crate) fn of(kind: Kind) -> Job {
         Job::new(kind, HOUR, |_, _| ())
     }
 
     /// A job whose tokens live this long.
-    pub(super) fn new(kind: Kind, lifetime: Duration, change: impl FnOnce(&mut Settings, &mut SignIn)) -> Job {
+    pub(crate) fn new(kind: Kind, lifetime: Duration, change: impl FnOnce(&mut Settings, &mut SignIn)) -> Job {
         let program = Program::new().file("a.csv", closing(1..=3));
         DirBuilder::new().mode(0o700).create(program.path("keys")).expect("a directory");
         let keys = program.path("keys");
@@ -215,7 +215,7 @@ impl Job {
     }
 
     /// Any command that sends requests, with this credential and no other.
-    pub(super) fn with_credential(&self, mut command: Command) -> Command {
+    pub(crate) fn with_credential(&self, mut command: Command) -> Command {
         command.env_remove("BULK_TRIAGE_TOKEN").env("PATH", "/usr/bin:/bin");
         if !matches!(self.kind, Kind::TokenFile | Kind::TokenCommand | Kind::AzureCli) {
             command.env("AZURE_CLIENT_ID", CLIENT).env("AZURE_AUTHORITY_HOST", self.program.origin());
@@ -233,7 +233,7 @@ impl Job {
     }
 
     /// The requests to the services that issue tokens, without those of the keeper.
-    pub(super) fn requests(&self) -> Vec<SignInRequest> {
+    pub(crate) fn requests(&self) -> Vec<SignInRequest> {
         if self.kind.sends_requests() { self.program.sign_in_requests() } else { Vec::new() }
     }
 
