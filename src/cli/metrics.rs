@@ -11,7 +11,7 @@ use super::settings::{Loaded, Wanted};
 use super::terminal::say;
 use crate::clock::{BootTime, Clock};
 use crate::files::PathError;
-use crate::output::metrics_file::MetricsFile;
+use crate::output::metrics_file;
 use crate::report::metrics::Metrics;
 
 /// The commands that have the option. A dry run leaves no trace.
@@ -55,7 +55,7 @@ impl NamedFile {
     /// # Errors
     /// If they can't.
     pub(super) fn expect_writable(&self) -> Result<(), PathError> {
-        MetricsFile::examine(&self.path).map(drop)
+        metrics_file::examine(&self.path)
     }
 
     /// Writes the metrics of the command that ends now.
@@ -72,8 +72,7 @@ impl NamedFile {
             quota_wait: requests.quota_wait,
             lasted: now.boot.since(self.started_at),
         };
-        let written = MetricsFile::examine(&self.path).and_then(|file| file.write(&metrics.to_text()));
-        if let Err(error) = written {
+        if let Err(error) = metrics_file::write(&self.path, &metrics.to_text()) {
             say(&format!("warning: {error}"));
         }
     }

@@ -231,9 +231,28 @@ fn linked_state_directory_is_judged_by_link_owners() {
 type Act<'a> = &'a dyn Fn(&Users, &str) -> Ended;
 
 #[test]
+fn old_results_of_another_user_stay() {
+    let Some(users) = users() else { return };
+    users.directory("r", USER, 0o755);
+    users.send("a.csv --results results.csv").expect_code(0);
+    let results = fs::read(users.path("results.csv")).expect("reads");
+    let kept = ["r/a.2020-01-01.abcd.results.csv", "r/a.2020-01-02.abcd.results.csv"];
+    for (name, owner, mode) in
+        [(kept[0], OTHER, 0o644), (kept[1], 0, 0o644), ("r/own.2020-01-01.abcd.results.csv", USER, 0o644)]
+    {
+        users.file(name, &results, owner, mode);
+        let file = fs::File::options().append(true).open(users.path(name)).expect("a file");
+        file.set_modified(std::time::UNIX_EPOCH).expect("its time is set");
+    }
+    users.send("a.csv --remember 0 --results-dir r --results-keep 30d").expect_code(0).expect_text("deleted 1 old");
+    assert!(kept.iter().all(|name| users.path(name).exists()));
+    assert!(!users.path("r/own.2020-01-01.abcd.results.csv").exists());
+}
+
+#[test]
 fn output_of_another_user_is_refused() {
     let Some(users) = users() else { return };
-    users.send("a.csv --results r.csv --report r.md --state-dir before").expect_code(0);
+    users.send("a.csv --results r.csv --report r.md --metrics-file r.prom --state-dir before").expect_code(0);
     let plan = |users: &Users, name: &str| {
         let mut command = users.program.command(&format!("plan a.csv -o {name}"));
         command.args(["--base-url", &users.program.origin()]);
@@ -249,11 +268,13 @@ fn output_of_another_user_is_refused() {
     users.file("log.txt", "", USER, 0o600);
     let results: Act<'_> = &|users, name| users.send(&format!("a.csv --results {name}"));
     let report: Act<'_> = &|users, name| users.send(&format!("a.csv --report {name}"));
+    let metrics: Act<'_> = &|users, name| users.send(&format!("a.csv --metrics-file {name}"));
     let log: Act<'_> = &|users, name| users.send(&format!("a.csv --log-file {name}"));
     let emulator: Act<'_> = &|users, name| users.run(&format!("emulator --log {name}"));
-    let all: [(&str, Act<'_>); 6] = [
+    let all: [(&str, Act<'_>); 7] = [
         ("r.csv", results),
         ("r.md", report),
+        ("r.prom", metrics),
         ("r.plan", &plan),
         ("r-fetched.csv", &fetch),
         ("log.txt", log),

@@ -32,12 +32,13 @@ pub fn dated_name(input: Option<&Path>, now: Timestamp, run: &str, shape: &Input
     name.into()
 }
 
-/// The run of a results file with a dated name.
+/// The run of a results file with a dated name. A run that was resumed from its own results has `7f3k-again` there.
 fn run_of(name: &str) -> Option<&str> {
     let name = name.strip_suffix(".csv").or_else(|| name.strip_suffix(".jsonl"))?.strip_suffix(".results")?;
     let (rest, run) = name.rsplit_once('.')?;
     let (stem, day) = rest.rsplit_once('.')?;
     let is_dated = !stem.is_empty() && day.len() == "2026-11-28".len() && day.parse::<Date>().is_ok();
+    let run = run.strip_suffix("-again").unwrap_or(run);
     (is_dated && !run.is_empty()).then_some(run)
 }
 
@@ -88,6 +89,7 @@ mod tests {
             assert_eq!(dated_name(input.map(Path::new), now, "7f3k", &shape), Path::new(name), "{input:?}");
             assert_eq!(run_of(name), Some("7f3k"));
         }
+        assert_eq!(run_of("a.2026-11-28.7f3k-again.results.csv"), Some("7f3k"));
     }
 
     #[test]
