@@ -95,11 +95,16 @@ impl<'a> Shown<'a> {
         context.collect()
     }
 
-    /// `None` if the response leaves them out, so that nothing is known.
+    /// `None` if the response leaves them out, so that nothing is known. An incident without comments may have `null`.
     pub(super) fn comments(&self) -> Result<Option<Vec<Comment>>, String> {
         let list = self.comments_in.and_then(|name| self.members.get(name));
         let names = &self.contract.api.comment;
         list.map(|list| comments_of(list.get(), names).map_err(|error| error.to_string())).transpose()
+    }
+
+    /// Whether it lists comments: `null` doesn't show that one is missing which was just sent.
+    fn lists_comments(&self) -> bool {
+        self.comments_in.and_then(|name| self.members.get(name)).is_some_and(|list| !is_null(list))
     }
 
     /// Whether it has no member of an incident.
@@ -116,8 +121,10 @@ impl<'a> Shown<'a> {
         arrived: [Timestamp; 2],
     ) -> Result<(Effect, Option<Added>), String> {
         let comment = match edits.added_text() {
-            Some(sent) => self.comments()?.map(|comments| ShownComment::new(sent, comments, arrived)),
-            None => None,
+            Some(sent) if self.lists_comments() => {
+                self.comments()?.map(|comments| ShownComment::new(sent, comments, arrived))
+            }
+            _ => None,
         };
         let same_as = LazyCell::new(|| self.contract.same_as());
         let (mut is_shown, mut differences) = (edits.is_empty(), Vec::new());
@@ -342,6 +349,7 @@ mod tests {
         for (shown, missing) in [
             (r#"{"incidentId":"7","alerts":[{"status":"Active"}]}"#, "status"),
             (r#"{"status":"Resolved","tags":["a","b"]}"#, "comment"),
+            (r#"{"status":"Resolved","tags":["a","b"],"comments":null}"#, "comment"),
             (r#"{"status":"Active","assignedTo":"x@y","comments":[]}"#, "tags"),
         ] {
             assert_eq!(effect(ASKED, shown), Effect::Unknown { missing: missing.to_owned() }, "{shown}");

@@ -133,10 +133,10 @@ impl<T: Transport> Client<T> {
     /// The query of the URL of the next page, if that is at the same place as the list.
     fn own_query(&self, link: &str) -> Result<String, String> {
         let url = Url::parse(link).map_err(|error| format!("the link to the next page is not a URL: {error}"))?;
-        let (origin, path) = (url.origin().ascii_serialization(), url.path());
+        let origin = url.origin().ascii_serialization();
         let is_own = self.transport.origin().is_none_or(|own| own == origin);
-        if !is_own || path != self.contract.operations.list.path || !url.username().is_empty() {
-            let place = classify::brief(&format!("{origin}{path}"));
+        if !is_own || url.path() != self.contract.operations.list.path || !url.username().is_empty() {
+            let place = classify::brief(link.split(['?', '#']).next().unwrap_or_default());
             return Err(format!("the link to the next page leads elsewhere, to {place}, and was not followed"));
         }
         url.query().map(str::to_owned).ok_or_else(|| "the link to the next page has no query".to_owned())
@@ -287,6 +287,7 @@ mod tests {
             r#"{"value":[],"@odata.nextLink":"https://graph.microsoft.com/v1.0/security/incidents/../../users?$skip=1"}"#,
             r#"{"value":[],"@odata.nextLink":"https://graph.microsoft.com/v1.0/security/incidents"}"#,
             r#"{"value":[],"@odata.nextLink":"/v1.0/security/incidents?$skip=1"}"#,
+            r#"{"value":[],"@odata.nextLink":"file:///etc/passwd?$skip=1"}"#,
         ] {
             let page = Page { filter: None, top: 1, skip: 0, link: None };
             let result = client_of(body).call(&Call::List(page)).await;

@@ -42,7 +42,7 @@ pub struct ListSource<K> {
     size: PageSize,
     /// The length of the longest page so far.
     longest: u64,
-    /// Whether pages are linked: then the last one has no link.
+    /// Whether pages are linked: then the last one has no link, and is not full.
     is_linked: bool,
     /// The link of the last page that was taken to the next one. If that fails, `skip` finds it too.
     link: Option<String>,
@@ -163,9 +163,8 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         // A very short page, too, must not overlap in full.
         self.skip = self.end - OVERLAP.min(length.saturating_sub(1));
         self.link.clone_from(&page.next);
-        if self.is_linked && page.next.is_none() {
-            self.is_finished = true;
-        }
+        // A full page without a link proves nothing: `$top` may have cut the list off. Its position leads on.
+        self.is_finished |= self.is_linked && page.next.is_none() && length < page.top.into();
         if found > 0 {
             self.pages_without_new = 0;
             (self.keep)(new)?;
@@ -173,7 +172,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
             self.pages_without_new += 1;
             // The server may return fewer incidents per page: a page is short only if another was longer.
             let is_short = length < self.longest.min(page.top.into());
-            self.is_finished |= !self.is_linked && (is_short || length == 0);
+            self.is_finished |= page.next.is_none() && (is_short || length == 0);
         }
         Ok(found)
     }
@@ -380,6 +379,27 @@ mod tests {
             let call = next(&mut source).expect("a page");
             assert_eq!(source.on_result(&call, &result(verdict)).expect_err("nothing to read"), stop);
         }
+    }
+
+    /// A server that takes `$top` for the length of the whole list shows no link.
+    #[test]
+    fn full_page_without_link_is_not_the_end() {
+        let linked = ListNames { next: Some("next".to_owned()), ..by_position() };
+        let mut kept = Vec::new();
+        let mut source = ListSource::new(&linked, None, LocalFilter::default(), None, |new: Vec<Incident>| {
+            kept.extend(new.iter().map(|incident| incident.id));
+            Ok(())
+        });
+        let mut skips = Vec::new();
+        while let Some(call) = next(&mut source) {
+            let Call::List(page) = &call else { panic!("{call:?}") };
+            let first = 250 - page.skip;
+            let incidents = (1..=first).rev().take(page.top as usize).map(incident).collect();
+            source.on_result(&call, &result(Verdict::Listed { incidents, next: None })).expect("keeps");
+            skips.push(page.skip);
+        }
+        drop(source);
+        assert_eq!((skips.len(), kept), (3, (1..=250).rev().collect::<Vec<_>>()));
     }
 
     /// The links lead on, whatever the length of a page; after a failure the position does.
