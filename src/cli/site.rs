@@ -61,6 +61,18 @@ impl<'a> Place<'a> {
         Place { given, named, by: "the contract" }
     }
 
+    /// Checks that the given origin is the named one, if there is one. Anything can be tried out on this machine.
+    fn expect_same(&self, given: &Origin, described: &str) -> Result<(), Error> {
+        let Some(named) = self.named.map(str::parse::<Origin>).transpose()? else { return Ok(()) };
+        if *given == named || given.is_loopback() {
+            return Ok(());
+        }
+        Err(Error::Usage {
+            message: format!("{described} contradicts {named} ({})", self.by),
+            hint: Some("remove one of them".to_owned()),
+        })
+    }
+
     /// Checks that what is given, if anything is, is what is named. `other`: why not.
     ///
     /// # Errors
@@ -95,7 +107,9 @@ impl Site {
             (Some(given), _, _) => {
                 let origin = given.parse();
                 let origin = origin.map_err(|error: OriginError| blame(settings, "--base-url", error.into()))?;
-                (origin, described(settings, "--base-url", given))
+                let by = described(settings, "--base-url", given);
+                place.expect_same(&origin, &by)?;
+                (origin, by)
             }
             (None, Some(named), _) => (named.parse()?, format!("{named} ({})", place.by)),
             (None, None, Some(host)) => (host.origin().parse()?, area.described(settings)),

@@ -54,6 +54,17 @@ fn options_that_contradict_each_other_are_refused() {
         ),
         ("--contract eu.toml --region uk", ["https://api-eu.security.microsoft.com (the contract)", "`--region uk`"]),
         ("--contract gov.toml --cloud global", ["https://graph.microsoft.us (the contract)", "`--cloud global`"]),
+        (
+            "--contract gov.toml --base-url https://graph.microsoft.com",
+            [
+                "`--base-url https://graph.microsoft.com` contradicts https://graph.microsoft.us (the contract)",
+                "help: ",
+            ],
+        ),
+        (
+            "--contract eu.toml --base-url https://gateway.contoso.example",
+            ["`--base-url https://gateway.contoso.example` contradicts", "https://api-eu.security.microsoft.com"],
+        ),
         ("--base-url https://graph.microsoft.com", ["contradicts the contract `defender-classic`", "--contract graph"]),
         (
             "--contract graph --base-url https://api-gov.security.microsoft.us",
@@ -79,6 +90,11 @@ fn options_that_agree_are_accepted() {
         ("--cloud global --base-url https://au.api.security.microsoft.com", "https://au.api.security.microsoft.com"),
         ("--contract eu.toml --region eu", "https://api-eu.security.microsoft.com"),
         ("--contract eu.toml --cloud global", "https://api-eu.security.microsoft.com"),
+        (
+            "--contract eu.toml --base-url https://api-eu.security.microsoft.com/",
+            "https://api-eu.security.microsoft.com",
+        ),
+        ("--contract eu.toml --base-url http://127.0.0.1:9", "http://127.0.0.1:9"),
         ("--contract graph --cloud us-gov-gcc --base-url https://graph.microsoft.com", "https://graph.microsoft.com"),
         ("--cloud us-gov-high --base-url https://gateway.contoso.example", "https://gateway.contoso.example"),
     ] {
