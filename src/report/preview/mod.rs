@@ -262,16 +262,19 @@ impl Preview {
     }
 }
 
-/// The text next to a label, on lines that fit the terminal and keep its indentation.
+/// The text next to a label, on lines that fit the terminal and begin below its first gap.
 fn fitted_lines(text: &str, layout: Layout) -> Vec<String> {
-    let words = text.trim_start();
-    let indent = text.len() - words.len();
+    let gap = text.find("  ").unwrap_or_default();
+    let words = text[gap..].trim_start();
+    let first = &text[..text.len() - words.len()];
+    let indent = columns_of(first);
     let Some(width) = layout.width.filter(|width| LABEL + columns_of(text) >= *width) else {
         return vec![text.to_owned()];
     };
     // The last column stays free.
     let room = width.saturating_sub(LABEL + indent + 1);
-    wrapped(words, room).lines().map(|line| format!("{:indent$}{line}", "")).collect()
+    let start = |at| if at == 0 { first.to_owned() } else { " ".repeat(indent) };
+    wrapped(words, room).lines().enumerate().map(|(at, line)| start(at) + line).collect()
 }
 
 impl TargetLabel {

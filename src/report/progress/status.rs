@@ -159,7 +159,9 @@ impl Status {
     }
 
     fn arrival(&self, now: Timestamp) -> Option<String> {
-        let arrival = self.pace.as_ref()?.arrival;
+        let pace = self.pace.as_ref()?;
+        // Not before the next request, which may be a read that has to wait.
+        let arrival = pace.next_call.map_or(pace.arrival, |next| next.max(pace.arrival));
         let left = self.done() < self.rows && arrival > now && self.stopping.is_none();
         left.then(|| format!("done at {} (in {})", clock_time(now, arrival, Precision::Minute), until(now, arrival)))
     }
@@ -271,6 +273,15 @@ mod tests {
                 assert!(line.chars().count() < columns.max(2), "{columns}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_ends_before_the_next_request() {
+        let mut status = status(1_000, vec![(OutcomeKind::Updated, 999)], [50, 312]);
+        let Some(pace) = &mut status.pace else { unreachable!("it was told") };
+        pace.arrival = now();
+        let line = status.plain(now());
+        assert!(line.contains("next request in 12 s; done at ") && line.ends_with("(in 12 s)"), "{line}");
     }
 
     #[test]
