@@ -74,8 +74,11 @@ impl AppliedUpdate {
             OutcomeKind::Updated if update.kind == OutcomeKind::Updated => {
                 let says_more =
                     !update.code.is_empty() && comment.code.is_empty() || update.code == OutcomeCode::Differs;
-                let (code, message) =
-                    if says_more { (update.code, update.message) } else { (comment.code, comment.message) };
+                let (code, message) = match comment.code {
+                    _ if says_more => (update.code, update.message),
+                    RowCode::Outcome(OutcomeCode::FoundByReading) => (comment.code, COMMENT_FOUND.to_owned()),
+                    _ => (comment.code, comment.message),
+                };
                 Outcome { code, message, ..comment }
             }
             OutcomeKind::Failed | OutcomeKind::InDoubt => {
@@ -93,6 +96,9 @@ impl AppliedUpdate {
     }
 }
 
+/// The message of a row whose comment had no usable response, and is shown by a read.
+const COMMENT_FOUND: &str = "no response to the comment was received; the incident shows it";
+
 /// Whether the API has refused a comment.
 fn is_refusal(code: &RowCode) -> bool {
     use OutcomeCode::{Conflict, Forbidden, NotApplied, NotFound, Rejected};
@@ -101,7 +107,7 @@ fn is_refusal(code: &RowCode) -> bool {
 
 /// The outcome of a row whose update failed or is in doubt. Its message says that the comment is missing.
 fn without_comment(update: Outcome) -> Outcome {
-    Outcome { message: format!("{}; the comment was not sent", update.message), ..update }
+    Outcome { message: format!("{}; the comment was not sent", update.message.trim_end_matches('.')), ..update }
 }
 
 /// `status was set`
@@ -185,10 +191,16 @@ mod tests {
             (fine(), fine(), "updated : why"),
             (outcome(Updated, Differs), outcome(Updated, FoundByReading), "updated differs: why"),
             (outcome(Updated, FoundByReading), fine(), "updated found-by-reading: why"),
+            (
+                fine(),
+                outcome(Updated, FoundByReading),
+                "updated found-by-reading: no response to the comment was received; the incident shows it",
+            ),
             (outcome(Unchanged, DoneBefore), fine(), "updated : why"),
             (fine(), outcome(Unchanged, DoneBefore), "updated : why"),
             (outcome(Unchanged, DoneBefore), outcome(Unchanged, DoneBefore), "unchanged done-before: why"),
             (outcome(Failed, Rejected), fine(), "failed rejected: why; the comment was not sent"),
+            (Outcome::new(Failed, Rejected, "Wrong."), fine(), "failed rejected: Wrong; the comment was not sent"),
             (outcome(Failed, Redirected), fine(), "failed redirected: why; the comment was not sent"),
             (outcome(InDoubt, Unreadable), fine(), "in-doubt unreadable: why; the comment was not sent"),
             (

@@ -52,9 +52,11 @@ impl PreviewBuilder<'_> {
         let previewed = run.preview(&PreviewOptions { remember, concurrency, stop_after })?;
         let imported = &run.imported;
         let mut notes = notes(imported.kind, imported.all, imported.skipped);
-        let (resolving, others) = (imported.resolving_comments, imported.other_comments);
-        let contract = &self.target.contract;
-        notes.extend(comment_note(contract, self.typed.has("--comment-as"), resolving, others));
+        // A plan or a run that is resumed keeps its comments.
+        if imported.all > 0 {
+            let (resolving, others) = (previewed.counts.resolving_comments, previewed.counts.other_comments);
+            notes.extend(comment_note(&self.target.contract, self.typed.has("--comment-as"), resolving, others));
+        }
         let tokens = self.target.tokens.as_ref().filter(|tokens| !tokens.renews_itself());
         Ok(Preview {
             target: self.target.shown(),

@@ -201,7 +201,7 @@ pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
             Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
         }
         2 => {
-            let message = "the update was applied, and the comment was not sent: the next run sends it";
+            let message = "the update was applied, but the comment was not added: the next run sends it";
             Outcome::new(OutcomeKind::InDoubt, OutcomeCode::HalfDone, message)
         }
         _ => Outcome {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::decide::DedupDecision::{Applied, CommentApplied, InFlight, Send};
+use super::decide::DedupDecision::{Applied, CommentApplied, InDoubt, InFlight, Send};
 use super::decide::{DedupDecision, DedupQuery, Facts, READS_LAG, deduplicate, since, was_set_differently};
 use super::error::JournalError;
 use super::gather::facts_of_rows;
@@ -34,6 +34,8 @@ pub enum WillSend {
     WithoutComment,
     /// Its comment, a separate step: the properties were set.
     OnlyComment,
+    /// Its comment, if a read doesn't show it: the properties were set, and the comment is in doubt.
+    CommentInDoubt,
     /// All of it.
     All,
 }
@@ -68,6 +70,7 @@ impl PriorRuns {
             [Applied(_)] | [Applied(_), Applied(_)] => WillSend::Nothing,
             [CommentApplied] | [_, Applied(_)] => WillSend::WithoutComment,
             [Applied(_), Send | InFlight] => WillSend::OnlyComment,
+            [Applied(_), InDoubt(_)] => WillSend::CommentInDoubt,
             _ => WillSend::All,
         };
         let ever = if will_send == WillSend::Nothing { now } else { decide(forever) };

@@ -34,10 +34,6 @@ pub struct Imported {
     pub all: u64,
     /// Rows of a results file that are not sent again.
     pub skipped: u64,
-    /// Rows whose comment is sent as the contract's property for resolving, or could be.
-    pub resolving_comments: u64,
-    /// Rows with another comment.
-    pub other_comments: u64,
     /// The SHA-256 of the changes in their order: equal for equal changes.
     pub digest: Vec<u8>,
 }
@@ -81,7 +77,6 @@ fn read(
     imported.limited = stats.rows.saturating_sub(stats.skipped + stats.selected + stats.nothing_asked);
     imported.overridden.clone_from(&stats.overridden);
     (imported.kind, imported.all, imported.skipped) = (origin, stats.rows, stats.skipped);
-    (imported.resolving_comments, imported.other_comments) = (stats.resolving_comments, stats.other_comments);
     imported.digest = hasher.finalize().to_vec();
     Ok((imported, stats))
 }

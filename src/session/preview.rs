@@ -179,7 +179,7 @@ impl PreparedRun {
                         counter.leave_out_comment(row.row);
                         edits = edits.without_added();
                     }
-                    WillSend::OnlyComment => {
+                    WillSend::OnlyComment | WillSend::CommentInDoubt => {
                         counter.leave_out_properties(row.row);
                         edits = edits.only_added();
                     }
@@ -191,9 +191,16 @@ impl PreparedRun {
                     _ if row.is_recorded || row.change.edits.edit_lists() => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };
-                // If only the comment is left, it was never sent: nothing is in doubt.
-                let is_in_doubt = row.is_in_doubt && will_send != WillSend::OnlyComment;
+                let is_in_doubt = match will_send {
+                    WillSend::CommentInDoubt => true,
+                    // The comment was never sent, or refused.
+                    WillSend::OnlyComment => false,
+                    WillSend::All | WillSend::WithoutComment | WillSend::Nothing => row.is_in_doubt,
+                };
                 counter.add(&edits, contract.parts(&edits).count(), recorded, is_in_doubt);
+                if let Some(rule) = &contract.resolving {
+                    counter.add_comment(&edits, rule);
+                }
             }
         }
         Ok((counter.finish(), earlier))

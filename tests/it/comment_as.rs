@@ -63,6 +63,17 @@ fn note_names_the_option_once() {
 }
 
 #[test]
+fn note_counts_the_rows_that_are_sent() {
+    let program = program().file("twice.csv", format!("{FILE}1,Resolved,Rule 42 was tuned\n3,Active,Look\n"));
+    let options = format!("--contract graph --base-url {}", program.origin());
+    program.send("twice.csv --contract graph --limit 1").expect_code(0);
+    let note = "1 row with a comment and status `resolved`: --comment-as resolving";
+    program.run(&format!("run twice.csv {options} --dry-run")).expect_code(0).expect_text(note);
+    let moved = program.run(&format!("run twice.csv {options} --comment-as resolving --dry-run")).expect_code(0);
+    moved.expect_text("1 row without status `resolved`: comments are added as usual");
+}
+
+#[test]
 fn plan_keeps_the_moved_comments() {
     let program = program();
     let there = format!("--base-url {}", program.origin());

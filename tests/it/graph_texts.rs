@@ -55,9 +55,23 @@ fn stopped_row_names_the_missing_step() {
     let options = "--contract graph --concurrency 1 --limit 1 --yes --results r.csv";
     let there = format!("--base-url {}", program.origin());
     let stopped = program.run(&format!("run a.csv {options} --quota 1/1h --stop-after 1s {there}")).expect_code(4);
-    let text = "the update was applied, and the comment was not sent: the next run sends it";
+    let text = "the update was applied, but the comment was not added: the next run sends it";
     assert!(program.read("r.csv").contains(&format!("in-doubt,half-done,\"{text}\"")), "{}", program.read("r.csv"));
     assert!(stopped.printed().lines().any(|line| !is_progress(line) && line.contains("in-doubt")));
     let ended = program.run(&format!("run a.csv {options} --quota 1000/1s {there}")).expect_code(0);
     ended.expect_text("1 request in").expect_text("1 comment, none throttled");
+}
+
+#[test]
+fn preview_counts_no_update_that_was_applied() {
+    let program = program(&["cut@2"]);
+    let there = format!("--contract graph --concurrency 1 --limit 1 --base-url {}", program.origin());
+    // The first reads don't show the comment.
+    program.run(&format!("run a.csv {there} --yes --stop-after 1s --quota 1000/1s")).expect_code(4);
+    let preview = program.run(&format!("run a.csv {there} --dry-run")).expect_code(0);
+    let preview = preview.expect_text("1 row in doubt: read first");
+    let preview = preview.expect_text("1 update applied before: only the comment is sent");
+    for text in ["2 requests", "resolved", "active alerts", "PATCH"] {
+        assert!(!preview.stdout.contains(text), "{text}: {}", preview.stdout);
+    }
 }
