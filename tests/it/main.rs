@@ -77,6 +77,7 @@ mod tenants;
 mod terminal;
 mod tokens;
 mod two_apis;
+mod unattended;
 mod undo;
 mod untrusted_data;
 mod walkthrough;

@@ -106,8 +106,8 @@ impl Reader {
         let clone = tempfile::tempdir().expect("a directory");
         let samples = clone.path().join("samples");
         fs::create_dir(&samples).expect("a directory");
-        for sample in fs::read_dir(of_the_project("samples")).expect("the samples") {
-            let sample = sample.expect("a sample").path();
+        let all = fs::read_dir(of_the_project("samples")).expect("the samples");
+        for sample in all.map(|sample| sample.expect("a sample").path()).filter(|sample| sample.is_file()) {
             fs::copy(&sample, samples.join(sample.file_name().expect("a name"))).expect("a copy");
         }
         Reader { clone, names: HashMap::new(), servers: Vec::new() }

@@ -9,4 +9,4 @@ mod profiles;
 mod refusals;
 mod renewal;
 mod requests;
-mod sinks;
+pub(crate) mod sinks;

@@ -21,7 +21,7 @@ pub(crate) const TENANT: &str = "3b0a1d52-6c7e-4f80-9a1b-2c3d4e5f6071";
 pub(crate) const CLIENT: &str = "6f2c1a94-0b3d-4e5f-8a7b-9c0d1e2f3a4b";
 /// With every character that a form encodes.
 pub(crate) const CLIENT_SECRET: &str = "p+A&b%2~c=d_the-secret-of-the-application";
-pub(super) const GITHUB_TOKEN: &str = "the-request-token-of-the-workflow-run";
+pub(crate) const GITHUB_TOKEN: &str = "the-request-token-of-the-workflow-run";
 pub(super) const IDENTITY_HEADER: &str = "the-identity-header-of-the-app-service";
 /// The end of the federated assertion.
 pub(super) const FEDERATED_SIGNATURE: &str = "dGhlLXNpZ25hdHVyZS1vZi10aGUtY2x1c3Rlcg";

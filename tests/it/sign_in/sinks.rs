@@ -16,10 +16,10 @@ const TELLING: usize = 16;
 const OWN: [&str; 6] = ["token", "secret", "certificate.pem", "federated", "environment-of-script", "calls"];
 
 /// The secrets of a job, by their pieces.
-struct Secrets(HashSet<Vec<u8>>);
+pub(crate) struct Secrets(HashSet<Vec<u8>>);
 
 impl Secrets {
-    fn of(job: &Job) -> Secrets {
+    pub(crate) fn of(job: &Job) -> Secrets {
         let mut all = job.program.issued_secrets();
         all.extend([CLIENT_SECRET, FEDERATED_SIGNATURE, GITHUB_TOKEN, IDENTITY_HEADER, TOKEN].map(str::to_owned));
         let key = PEM.split("PRIVATE KEY-----").nth(1).expect("a key");
@@ -32,7 +32,7 @@ impl Secrets {
         Secrets(pieces.flat_map(|secret| windows(secret.as_bytes()).map(<[u8]>::to_vec).collect::<Vec<_>>()).collect())
     }
 
-    fn are_in(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn are_in(&self, bytes: &[u8]) -> bool {
         windows(bytes).any(|piece| self.0.contains(piece))
     }
 }
