@@ -190,8 +190,9 @@ pub enum StopReason {
     },
     /// A policy of the tenant refuses the token.
     #[error(
-        "Conditional Access blocks the token: {message}; ask an administrator which policy it is (Entra's sign-in log shows \
-         it) and to exclude the application or user from it"
+        "Conditional Access blocks the token: {}; ask an administrator to find the policy in Entra's sign-in log, and to \
+         exclude the application or user from it",
+        message.trim_end_matches('.')
     )]
     Blocked {
         /// What the service said.

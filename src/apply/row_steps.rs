@@ -84,11 +84,12 @@ impl AppliedUpdate {
             OutcomeKind::Failed | OutcomeKind::InDoubt => {
                 let code = if is_refusal(&comment.code) { OutcomeCode::CommentRejected.into() } else { comment.code };
                 let what = match &code {
-                    RowCode::Outcome(OutcomeCode::CommentRejected) => ", but the comment was refused",
-                    RowCode::Outcome(OutcomeCode::GaveUp) => ", but the comment was not added",
-                    _ => "; the comment",
+                    RowCode::Outcome(OutcomeCode::CommentRejected) => "was refused",
+                    RowCode::Outcome(OutcomeCode::GaveUp) => "was not added",
+                    _ if comment.kind == OutcomeKind::InDoubt => "is in doubt",
+                    _ => "failed",
                 };
-                let message = format!("{set}{what}: {}", comment.message);
+                let message = format!("{set}, but the comment {what}: {}", comment.message);
                 Outcome { code, message, ..comment }
             }
             _ => comment,
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn outcome_says_which_part_was_applied() {
-        use OutcomeCode::{Differs, DoneBefore, Forbidden, FoundByReading, GaveUp, Redirected, Rejected, Unreadable};
+        use OutcomeCode::{Differs, DoneBefore, Forbidden, FoundByReading, GaveUp, Redirected, Rejected, Unexpected, Unreadable};
         use OutcomeKind::{Failed, InDoubt, Unchanged, Updated};
         let fine = || outcome(Updated, RowCode::Empty);
         for (update, comment, expected) in [
@@ -221,7 +222,12 @@ mod tests {
             (
                 fine(),
                 outcome(InDoubt, Unreadable),
-                "in-doubt unreadable: status and assignedTo were set; the comment: why",
+                "in-doubt unreadable: status and assignedTo were set, but the comment is in doubt: why",
+            ),
+            (
+                fine(),
+                outcome(Failed, Unexpected),
+                "failed unexpected: status and assignedTo were set, but the comment failed: why",
             ),
         ] {
             assert_eq!(of_both(update, comment), expected);
