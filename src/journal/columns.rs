@@ -187,24 +187,26 @@ pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, (u64, S
 pub(super) fn result_columns() -> String {
     format!(
         "row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS}, source, \
-         CASE WHEN NOT {IS_UNSETTLED} THEN 0 WHEN {IS_HALF_DONE} THEN 2 WHEN {IS_UPDATE_APPLIED} THEN 3 ELSE 1 END, \
+         CASE WHEN NOT {IS_UNSETTLED} THEN NULL WHEN {IS_HALF_DONE} THEN 'no comment' \
+              WHEN {IS_UPDATE_APPLIED} THEN 'comment in doubt' ELSE 'in doubt' END, \
          target, {MERGED}"
     )
 }
 
 pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
     let kind: Option<String> = row.get(3)?;
-    let outcome = match row.get(11)? {
-        doubt @ (1 | 3) => {
-            let what = if doubt == 1 { "it may have been applied" } else { "the comment may have been added" };
-            let message = format!("{what}: the run ended before this was resolved; the next run resolves it");
-            Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
-        }
-        2 => {
+    let outcome = match row.get::<_, Option<String>>(11)?.as_deref() {
+        Some("no comment") => {
             let message = "the update was applied, but the comment was not added: the next run sends it";
             Outcome::new(OutcomeKind::InDoubt, OutcomeCode::HalfDone, message)
         }
-        _ => Outcome {
+        Some(unsettled) => {
+            let is_comment = unsettled == "comment in doubt";
+            let what = if is_comment { "the comment may have been added" } else { "it may have been applied" };
+            let message = format!("{what}: the run ended before this was resolved; the next run resolves it");
+            Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
+        }
+        None => Outcome {
             kind: kind.and_then(|name| name.parse().ok()).unwrap_or(OutcomeKind::NotAttempted),
             code: row.get::<_, Option<String>>(4)?.map(RowCode::from).unwrap_or_default(),
             message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),

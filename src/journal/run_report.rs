@@ -168,15 +168,26 @@ impl History {
 }
 
 fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite::Error> {
-    let (from, until, calls, reads, throttled, transient, comments): (Option<i64>, Option<i64>, _, _, _, _, _) = db
-        .query_row(
-            "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
-                count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE verdict = 'throttled'),
-                count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt')), count(*) FILTER (WHERE step = 1)
+    let count = |row: &Row<'_>| {
+        let counted = Timeline {
+            calls: row.get(2)?,
+            reads: row.get(3)?,
+            comments: row.get(4)?,
+            throttled: row.get(5)?,
+            transient: row.get(6)?,
+            ..Timeline::default()
+        };
+        Ok((row.get(0)?, row.get(1)?, counted))
+    };
+    let (from, until, counted): (Option<i64>, Option<i64>, _) = db.query_row(
+        "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
+                count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE step = 1),
+                count(*) FILTER (WHERE verdict = 'throttled'),
+                count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
          FROM attempts WHERE run = ?1 AND verdict IS NOT 'unsent'",
-            [run],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)),
-        )?;
+        [run],
+        count,
+    )?;
     let (Some(from), Some(until)) = (from, until) else { return Ok(Timeline::default()) };
     let length = (until - from) / i64::try_from(pieces.max(1)).unwrap_or(i64::MAX) + 1;
     let mut statement = db.prepare(
@@ -191,14 +202,10 @@ fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite
         from: Some(wall(from)),
         lasts: lasting(until - from),
         pieces,
-        calls,
-        reads,
-        comments,
-        throttled,
-        transient,
         pauses,
         paused: lasting(paused),
         longest_pause: lasting(longest),
+        ..counted
     })
 }
 
