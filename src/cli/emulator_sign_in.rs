@@ -92,14 +92,13 @@ impl SignInArgs {
         // Arc's agent names its keys by their whole paths.
         let keys = self.keys.map(std::path::absolute).transpose();
         let keys = keys.map_err(|source| Error::Io { what: "cannot find the directory of the keys", source })?;
-        let defaults = SignIn::new(lifetime);
-        // A contract of one's own can be for another service. A token is for one of the two APIs.
+        let mut defaults = SignIn::new(lifetime);
+        // A contract file can name audiences of its own; a token for them is for the contract's API.
         let is_graph = contract::load("graph").is_ok_and(|graph| graph.is_same_api(contract));
-        let own = |is_for_it: bool| contract.own_audiences().filter(move |_| is_for_it).map(str::to_owned);
+        let resources = if is_graph { &mut defaults.graph_resources } else { &mut defaults.resources };
+        resources.extend(contract.own_audiences().map(str::to_owned));
         Ok(Some(SignIn {
             is_opaque: self.is_opaque,
-            resources: defaults.resources.into_iter().chain(own(!is_graph)).collect(),
-            graph_resources: defaults.graph_resources.into_iter().chain(own(is_graph)).collect(),
             tenant: self.tenant,
             client: self.client,
             secret: secret.map(|secret| secret.trim_end_matches(['\r', '\n']).into()),
@@ -108,7 +107,7 @@ impl SignInArgs {
             revoked_at: self.revoked_at,
             faults: self.sign_in_faults,
             log: self.sign_in_log,
-            ..SignIn::new(lifetime)
+            ..defaults
         }))
     }
 

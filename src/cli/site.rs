@@ -8,7 +8,7 @@ use super::global::GlobalArgs;
 use super::settings::blame;
 use crate::cli::error::Error;
 use crate::client::{Origin, OriginError, SignInHost};
-use crate::contract::{BUILT_IN, Contract, Host, all_absent, built_in_at, load};
+use crate::contract::{BUILT_IN, Contract, Host, absences, built_in_at, load};
 use crate::model::cloud::Cloud;
 use crate::model::setting::{Origin as ValueOrigin, Settings};
 use crate::text::printable;
@@ -249,7 +249,7 @@ fn described(settings: &Settings, option: &str, value: &str) -> String {
 
 /// Why no API is in these clouds, if that is so.
 fn why_absent(clouds: &[Cloud]) -> Option<String> {
-    let absent = all_absent().filter(|absence| clouds.contains(&absence.cloud));
+    let absent = absences().filter(|absence| clouds.contains(&absence.cloud));
     let why: Vec<&str> = absent.map(|absence| absence.why.as_str()).collect();
     (!why.is_empty()).then(|| why.join(", and "))
 }
@@ -257,7 +257,7 @@ fn why_absent(clouds: &[Cloud]) -> Option<String> {
 /// Checks that an origin is not a host of another API, or one without incidents.
 fn expect_no_other(contract: &Contract, origin: &Origin, by: &str) -> Result<(), Error> {
     let host = origin.host_name();
-    let absence = all_absent().find(|absence| absence.hosts.iter().any(|known| known == host));
+    let absence = absences().find(|absence| absence.hosts.iter().any(|known| known == host));
     if let Some(why) = absence.and_then(|absence| why_absent(&[absence.cloud])) {
         return Err(Error::usage(format!("{by}: {why}")));
     }

@@ -78,13 +78,13 @@ impl Contract {
         if self.api != base.api {
             return Err("its contract has other names for members than a built-in one".to_owned());
         }
-        let limit = base.quota_limit.as_ref().unwrap_or(&base.quota);
         if self.resolving != base.resolving {
             return Err("its contract has another `resolving` than a built-in one".to_owned());
         }
         if self.quota_limit != base.quota_limit {
             return Err("its contract has another `quota-limit` than a built-in one".to_owned());
         }
+        let limit = base.quota_limit.as_ref().unwrap_or(&base.quota);
         if !self.quota.is_within(limit) {
             return Err(format!("its contract has the quota `{}`, which exceeds `{limit}`", self.quota));
         }

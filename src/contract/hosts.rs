@@ -1,13 +1,18 @@
-//! Where an API is: the hosts of the built-in contracts, by cloud and region, and what a token for each names.
+//! What only built-in contracts say about an API, and say for every contract of it: its hosts by cloud and region, what a
+//! token for each names, and its portal.
+
+use serde_json::{Map, Value};
 
 use super::definition::{Absence, Contract, Host};
+use super::file::ContractFile;
 use super::load::built_in_files;
+use super::portal::Portal;
 use crate::model::cloud::Cloud;
 
 impl Contract {
     /// The hosts of its API.
     pub fn hosts(&self) -> impl Iterator<Item = &'static Host> {
-        built_in_files().iter().filter(|file| file.is_of_api(self.api_path())).flat_map(|file| &file.hosts)
+        self.built_in_files().flat_map(|file| &file.hosts)
     }
 
     /// The host that a cloud and a region choose.
@@ -20,18 +25,37 @@ impl Contract {
     /// keeps them at every host.
     #[must_use]
     pub fn audiences_at(&self, host: Option<&Host>) -> Vec<String> {
-        let built_in =
-            built_in_files().iter().any(|file| file.is_of_api(self.api_path()) && file.audiences == self.audiences);
-        let of_host = host.map(|host| &host.audiences).filter(|audiences| built_in && !audiences.is_empty());
+        let is_usual = self.built_in_files().any(|file| file.audiences == self.audiences);
+        let of_host = host.map(|host| &host.audiences).filter(|audiences| is_usual && !audiences.is_empty());
         of_host.unwrap_or(&self.audiences).clone()
     }
 
     /// Its origin, unless that is the built-in one of its API.
     #[must_use]
     pub fn own_origin(&self) -> Option<&str> {
-        let is_usual =
-            built_in_files().iter().any(|file| file.is_of_api(self.api_path()) && file.origin == self.origin);
+        let is_usual = self.built_in_files().any(|file| file.origin == self.origin);
         (!is_usual).then_some(&*self.origin)
+    }
+
+    /// The member of an incident with its link to the portal.
+    #[must_use]
+    pub fn portal_member(&self) -> Option<&'static str> {
+        Some(&self.portal()?.link)
+    }
+
+    /// The link to an incident in the portal. `context`: the incident's context, from a response, a plan or the journal.
+    #[must_use]
+    pub fn portal_link<'v>(&self, context: &'v Map<String, Value>) -> Option<&'v str> {
+        self.portal()?.link_in(context)
+    }
+
+    fn portal(&self) -> Option<&'static Portal> {
+        self.built_in_files().find_map(|file| file.portal.as_ref())
+    }
+
+    /// The built-in contracts of its API.
+    fn built_in_files(&self) -> impl Iterator<Item = &'static ContractFile> {
+        built_in_files().iter().filter(|file| file.is_of_api(self.api_path()))
     }
 }
 
@@ -42,8 +66,8 @@ pub fn built_in_at(host: &str) -> Option<&'static str> {
     files.find(|file| file.hosts.iter().any(|known| known.name == host)).map(|file| &*file.name)
 }
 
-/// All clouds that an API is not in.
-pub fn all_absent() -> impl Iterator<Item = &'static Absence> {
+/// The clouds that each API is not in.
+pub fn absences() -> impl Iterator<Item = &'static Absence> {
     built_in_files().iter().flat_map(|file| &file.absent)
 }
 
@@ -133,6 +157,6 @@ mod tests {
             }
         }
         assert_eq!(built_in_at("evil.example"), None);
-        assert_eq!(all_absent().filter(|absence| absence.cloud == Cloud::China).count(), 2);
+        assert_eq!(absences().filter(|absence| absence.cloud == Cloud::China).count(), 2);
     }
 }

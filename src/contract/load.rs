@@ -7,12 +7,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
-
 use super::definition::{Choice, Contract, Dependency, PropertyKind};
 use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
-use super::portal::Portal;
-
 use crate::model::quota_spec::Quota;
 use crate::text::printable;
 
@@ -237,23 +233,6 @@ fn checked_origin(origin: &str) -> Result<String, String> {
 }
 
 impl Contract {
-    /// The member of an incident with its link to the portal.
-    #[must_use]
-    pub fn portal_member(&self) -> Option<&'static str> {
-        Some(&self.portal()?.link)
-    }
-
-    /// The link to an incident in the portal. `context`: the incident's context, from a response, a plan or the journal.
-    #[must_use]
-    pub fn portal_link<'v>(&self, context: &'v Map<String, Value>) -> Option<&'v str> {
-        self.portal()?.link_in(context)
-    }
-
-    fn portal(&self) -> Option<&'static Portal> {
-        let mut files = BUILT_IN_FILES.iter().filter(|file| file.is_of_api(self.api_path()));
-        files.find_map(|file| file.portal.as_ref())
-    }
-
     /// Reads a contract that [`Contract::to_toml`] wrote, as a run stores it. What an earlier revision lacks is taken
     /// from the built-in contract that it names or extends.
     ///

@@ -15,5 +15,5 @@ pub(crate) mod steps;
 
 pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListFilters, ListNames};
 pub use definition::{Absence, Choice, Contract, Dependency, Host, Property, PropertyKind, Resolving, SameAs};
-pub use hosts::{all_absent, built_in_at, regions};
+pub use hosts::{absences, built_in_at, regions};
 pub use load::{BUILT_IN, ContractError, is_appended, load};
