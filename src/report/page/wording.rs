@@ -67,17 +67,19 @@ impl Review<'_> {
         if history.is_empty() {
             history.push("none affects these rows".to_owned());
         }
-        let facts = vec![
+        let mut facts = vec![
             ("Target", target.scope.iter().chain([&target.origin]).map(|text| owned(text)).collect()),
             ("Signed in as", vec![owned(caller)]),
             ("Rows", preview.row_lines().into_iter().chain(preview.skipped_lines()).collect()),
-            ("Alerts", preview.alerts.clone()),
             ("Contract", vec![owned(self.contract)]),
             ("Quota", vec![self.quota.to_string()]),
             ("Time", preview.time_lines()),
             ("Earlier runs", history),
         ];
-        facts.into_iter().filter(|(name, lines): &Fact| *name != "Alerts" || !lines.is_empty()).collect()
+        if !preview.alerts.is_empty() {
+            facts.insert(3, ("Alerts", preview.alerts.clone()));
+        }
+        facts
     }
 
     /// What costs dearly where it is overlooked.
