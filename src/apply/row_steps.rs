@@ -185,7 +185,9 @@ mod tests {
 
     #[test]
     fn outcome_says_which_part_was_applied() {
-        use OutcomeCode::{Differs, DoneBefore, Forbidden, FoundByReading, GaveUp, Redirected, Rejected, Unexpected, Unreadable};
+        use OutcomeCode::{
+            Differs, DoneBefore, Forbidden, FoundByReading, GaveUp, Redirected, Rejected, Unexpected, Unreadable,
+        };
         use OutcomeKind::{Failed, InDoubt, Unchanged, Updated};
         let fine = || outcome(Updated, RowCode::Empty);
         for (update, comment, expected) in [

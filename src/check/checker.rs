@@ -6,7 +6,7 @@ use super::columns::{self, Role, Roles};
 use super::duplicates::RowFingerprint;
 use super::rules::ReadyContract;
 use super::value::Requested;
-use super::{CheckedRow, PropertyOverride, Rules};
+use super::{CheckedRow, CommentCounts, PropertyOverride, Rules};
 use foldhash::fast::RandomState;
 
 use crate::input::{Chunk, FileKind, Input, InputError, InputShape};
@@ -55,9 +55,8 @@ pub(super) struct CheckedChunk {
     pub(super) sendable: u64,
     /// Selected rows of a fetched file that set nothing.
     pub(super) nothing_asked: u64,
-    /// Selected rows with a comment: of rows that resolve their incident, and others.
-    pub(super) resolving_comments: u64,
-    pub(super) other_comments: u64,
+    /// Selected rows with a comment.
+    pub(super) comments: CommentCounts,
     /// The last selected row, or 0.
     pub(super) last_selected: u64,
     /// Why the rest of the input can't be read.
@@ -71,8 +70,7 @@ impl CheckedChunk {
         self.overridden.clear();
         self.sendable = 0;
         self.nothing_asked = 0;
-        self.resolving_comments = 0;
-        self.other_comments = 0;
+        self.comments = CommentCounts::default();
     }
 }
 

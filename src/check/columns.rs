@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::rules::{ReadyContract, accepts};
+use super::rules::{OtherColumn, ReadyContract};
 use super::suggest::distance;
 use super::value::{Problem, Requested};
 use crate::input::{INCIDENT_ID, Input, InputShape, normalized};
@@ -22,8 +22,8 @@ pub(super) enum Role<'a> {
     Carried,
     /// Carried; the name looks like a misspelling of this name.
     Misspelled(&'a str),
-    /// Carried; sets a property only under another contract. The index is that of [`ReadyContract::elsewhere`].
-    Elsewhere(usize),
+    /// Carried; sets a property only under another contract. The index is that of [`ReadyContract::other_columns`].
+    OtherContract(usize),
     /// Carried; the name is a synonym of the property with this index.
     Synonym(usize),
     /// Carried: Sentinel's own incident number.
@@ -86,8 +86,8 @@ impl<'a> Roles<'a> {
                 known.extend(contract.shown_in(index).map(|member| (normalized(member), role)));
             }
         }
-        let elsewhere = contract.elsewhere.iter().filter(|_| !is_portal_export);
-        known.extend(elsewhere.enumerate().map(|(index, (column, _))| (normalized(column), Role::Elsewhere(index))));
+        let others = contract.other_columns.iter().filter(|_| !is_portal_export).enumerate();
+        known.extend(others.map(|(index, other)| (normalized(&other.column), Role::OtherContract(index))));
         known.extend(all.iter().map(|(name, role)| (normalized(name), *role)));
         Roles { known, names: all.iter().map(|(name, _)| (normalized(name), *name)).collect(), is_portal_export }
     }
@@ -147,11 +147,15 @@ pub(super) fn of_header<'a>(
                 let message = two_ids(&name);
                 wrong.push(input.header_diagnostic(&codes::COLUMN_TWICE, Some(at), message));
             }
-            Role::Carried | Role::Elsewhere(_) | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {
-            }
+            Role::Carried
+            | Role::OtherContract(_)
+            | Role::Synonym(_)
+            | Role::SentinelNumber
+            | Role::SentinelProviderId => {}
         }
     }
-    let sets_or_should = |role: &Role<'_>| matches!(role, Role::Property(_) | Role::Misspelled(_) | Role::Elsewhere(_));
+    let meant_to_set =
+        |role: &Role<'_>| matches!(role, Role::Property(_) | Role::Misspelled(_) | Role::OtherContract(_));
     let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelled(INCIDENT_ID));
     if !found.iter().any(meant_for_id) {
         let number = found.iter().position(|role| *role == Role::SentinelNumber);
@@ -165,7 +169,7 @@ pub(super) fn of_header<'a>(
         let names = listed(columns.iter().map(String::as_str));
         let help = format!("{advice}{}the columns here are {names}", if advice.is_empty() { "" } else { "; " });
         wrong.push(Diagnostic { help: Some(help), ..diagnostic });
-    } else if !sets_all && !found.iter().any(sets_or_should) {
+    } else if !sets_all && !found.iter().any(meant_to_set) {
         let code = if input.origin().is_portal_export { &codes::PORTAL_NEEDS_SET } else { &codes::NO_PROPERTY_COLUMN };
         let message = if input.origin().is_portal_export {
             "a portal export shows incidents, not changes"
@@ -206,9 +210,10 @@ pub(super) fn two_ids(name: &str) -> String {
 }
 
 /// The problem of a value in a column of another contract.
-pub(super) fn set_elsewhere((column, contract): &(String, String)) -> Problem {
-    let message = format!("`{column}` is a property of the contract `{contract}`, and would not be sent");
-    Problem::new(&codes::OTHER_CONTRACT, message).with_help(format!("{}; or rename the column", accepts(contract)))
+pub(super) fn needs_other_contract(OtherColumn { column, contract }: &OtherColumn) -> Problem {
+    let message = format!("only the contract `{contract}` sends `{column}`");
+    let help = format!("use `--contract {contract}`, or give `{column}` another name");
+    Problem::new(&codes::OTHER_CONTRACT, message).with_help(help)
 }
 
 pub(super) fn not_sent(name: &str) -> String {

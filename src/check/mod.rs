@@ -30,7 +30,7 @@ mod tests;
 pub use duplicates::Repeats;
 pub use overrides::{PropertyOverride, SetError};
 pub use pipeline::check;
-pub use stats::CheckStats;
+pub use stats::{CheckStats, CommentCounts};
 pub(crate) use suggest::nearest;
 
 use crate::contract::Contract;

@@ -2,7 +2,7 @@
 
 use bumpalo::Bump;
 
-use super::rules::{ReadyContract, accepts};
+use super::rules::ReadyContract;
 use super::suggest::{either, nearest};
 use super::value::Requested;
 use crate::contract::Contract;
@@ -42,8 +42,8 @@ impl PropertyOverride {
             [property.name.as_str(), property.column()].iter().any(|name| normalized(name) == normalized(field))
         });
         let index = index.ok_or_else(|| {
-            let help = match (ready.elsewhere(field), nearest(field, names.iter().copied())) {
-                (Some(other), _) => accepts(other),
+            let help = match (ready.other_column(field), nearest(field, names.iter().copied())) {
+                (Some(other), _) => format!("use `--contract {}`", other.contract),
                 (None, Some(meant)) => format!("did you mean `{meant}`?"),
                 (None, None) => format!("enter {}", either(names.iter().copied())),
             };

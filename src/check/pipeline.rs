@@ -175,8 +175,8 @@ impl Collector<'_, '_, '_, '_> {
         stats.selected += checked.taken.min(left);
         stats.sendable += checked.sendable;
         stats.nothing_asked += checked.nothing_asked;
-        stats.resolving_comments += checked.resolving_comments;
-        stats.other_comments += checked.other_comments;
+        stats.comments.resolving += checked.comments.resolving;
+        stats.comments.others += checked.comments.others;
         self.overridden.iter_mut().zip(&checked.overridden).for_each(|(total, cells)| *total += cells);
         let row_before = u32::try_from(before).unwrap_or(u32::MAX);
         self.make_room(checked.fingerprints.len());

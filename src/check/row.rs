@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::checker::{Checker, Rare};
 use super::columns::{
-    Role, listed, misspelled, misspelled_help, not_sent, not_sent_help, sentinel_number, set_elsewhere, two_ids,
+    Role, listed, misspelled, misspelled_help, needs_other_contract, not_sent, not_sent_help, sentinel_number, two_ids,
 };
 use super::id::{hint, parse_id};
 use super::value::{Problem, Requested, json_type, kept};
@@ -193,9 +193,11 @@ impl Checker<'_> {
                 },
                 Role::Id => row.read_id(text, cell.range.clone()),
                 Role::Overridden(index) => row.slots[index].is_overridden = !text.is_empty(),
-                Role::Elsewhere(index) if !text.is_empty() => self.report_elsewhere(index, cell.range.clone(), row),
+                Role::OtherContract(index) if !text.is_empty() => {
+                    self.report_other_contract(index, cell.range.clone(), row);
+                }
                 Role::Carried
-                | Role::Elsewhere(_)
+                | Role::OtherContract(_)
                 | Role::Misspelled(_)
                 | Role::Synonym(_)
                 | Role::SentinelNumber
@@ -219,9 +221,9 @@ impl Checker<'_> {
     }
 
     /// Reports a value for a property that only another contract has.
-    fn report_elsewhere(&self, index: usize, span: Range<usize>, row: &mut ParsedRow<'_>) {
-        let elsewhere = &self.contract.elsewhere[index];
-        row.report(set_elsewhere(elsewhere), Some(&elsewhere.0), Some(span));
+    fn report_other_contract(&self, index: usize, span: Range<usize>, row: &mut ParsedRow<'_>) {
+        let other = &self.contract.other_columns[index];
+        row.report(needs_other_contract(other), Some(&other.column), Some(span));
     }
 
     /// Parses a JSONL record.
@@ -300,7 +302,7 @@ impl Checker<'_> {
                     let problem = Problem::new(&codes::MISSPELT_COLUMN, message).with_help(misspelled_help(meant));
                     row.report(problem, Some(name), Some(span));
                 }
-                Role::Elsewhere(index) if !is_empty(value) => self.report_elsewhere(index, span, row),
+                Role::OtherContract(index) if !is_empty(value) => self.report_other_contract(index, span, row),
                 // The API's own `comments` are a list.
                 Role::Synonym(index) if value.get().starts_with('"') && !is_empty(value) => {
                     if !roles.contains(&Role::Property(index)) {
@@ -314,7 +316,7 @@ impl Checker<'_> {
                     row.report(problem, Some(name), Some(span));
                 }
                 Role::Carried
-                | Role::Elsewhere(_)
+                | Role::OtherContract(_)
                 | Role::Synonym(_)
                 | Role::SentinelNumber
                 | Role::SentinelProviderId => {}

@@ -13,8 +13,8 @@ pub(super) struct ReadyContract<'a> {
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
     pub(super) resolving: Option<ReadyResolving>,
-    /// Columns that only other built-in contracts have, with the contract's name.
-    pub(super) elsewhere: Vec<(String, String)>,
+    /// The columns that only other built-in contracts have.
+    pub(super) other_columns: Vec<OtherColumn>,
     /// The other built-in contracts of this API, which may accept a value that this one does not.
     others: Vec<Contract>,
     /// The values of all these contracts in [`loose`] form, for a quick test.
@@ -55,6 +55,13 @@ pub(super) struct ReadyDependency {
     pub(super) advisory: bool,
     /// By the index of the value of `on`, and the index of the value of `property`.
     pub(super) allowed: Vec<Vec<bool>>,
+}
+
+/// A column that sets a property only under another built-in contract.
+pub(super) struct OtherColumn {
+    pub(super) column: String,
+    /// The contract's name.
+    pub(super) contract: String,
 }
 
 /// How the comment of a row that resolves its incident becomes a property: see [`Resolving`].
@@ -110,19 +117,19 @@ impl<'a> ReadyContract<'a> {
         let others = BUILT_IN.iter().filter(|name| **name != contract.name).filter_map(|name| load(name).ok());
         let (others, other_apis): (Vec<Contract>, Vec<Contract>) =
             others.partition(|other| other.is_same_api(contract));
-        let of_others = others.iter().chain(&other_apis).flat_map(|other| {
-            let columns = other.properties.iter().map(|property| property.column().to_owned());
-            columns.map(|column| (column, other.name.clone()))
-        });
         let is_own = |column: &str| properties.iter().any(|property| normalized(property.column) == normalized(column));
-        let elsewhere = of_others.filter(|(column, _)| !is_own(column)).collect();
+        let other_columns = others.iter().chain(&other_apis).flat_map(|other| {
+            let foreign = other.properties.iter().filter(|property| !is_own(property.column()));
+            foreign.map(|property| OtherColumn { column: property.column().to_owned(), contract: other.name.clone() })
+        });
+        let other_columns = other_columns.collect();
         let all = std::iter::once(contract).chain(&others).flat_map(|contract| &contract.properties);
         let lists = all.filter_map(|property| match &property.kind {
             PropertyKind::Choice(list) => Some(list),
             _ => None,
         });
         let known = lists.flat_map(|list| spellings(list)).map(|(spelling, _)| loose(spelling)).collect();
-        ReadyContract { contract, properties, dependencies, resolving, elsewhere, others, known }
+        ReadyContract { contract, properties, dependencies, resolving, other_columns, others, known }
     }
 
     /// The choices of a property; empty if it accepts any text.
@@ -147,10 +154,9 @@ impl<'a> ReadyContract<'a> {
         named.is_some_and(|property| matches!(property.kind, ReadyKind::Append))
     }
 
-    /// The other contract in which this column sets a property.
-    pub(super) fn elsewhere(&self, column: &str) -> Option<&str> {
-        let column = normalized(column);
-        self.elsewhere.iter().find(|(known, _)| normalized(known) == column).map(|(_, contract)| contract.as_str())
+    /// The column of another contract with this name, in any spelling.
+    pub(super) fn other_column(&self, name: &str) -> Option<&OtherColumn> {
+        self.other_columns.iter().find(|other| normalized(&other.column) == normalized(name))
     }
 
     /// `` `defender` accepts this: `--contract defender` ``, if another built-in contract accepts the value.
@@ -191,7 +197,7 @@ impl<'a> ReadyContract<'a> {
             self.contracts().find_map(|contract| {
                 let [(first, left), (second, right)] = two_of(contract, left, right)?;
                 let columns = format!("use two columns: {first} `{left}` and {second} `{right}`");
-                Some((columns, (!is_own(contract)).then(|| accepts(&contract.name))))
+                Some((columns, (!is_own(contract)).then(|| accepts(contract))))
             })
         })
     }
@@ -202,7 +208,7 @@ impl<'a> ReadyContract<'a> {
     }
 
     fn suggestion(&self, accepts: impl Fn(&Contract) -> bool) -> Option<String> {
-        self.others.iter().find(|other| accepts(other)).map(|other| self::accepts(&other.name))
+        self.others.iter().find(|other| accepts(other)).map(self::accepts)
     }
 }
 
@@ -246,9 +252,8 @@ impl<'a> Choices<'a> {
     }
 }
 
-/// The advice to use another contract.
-pub(super) fn accepts(contract: &str) -> String {
-    format!("`{contract}` accepts this: `--contract {contract}`")
+fn accepts(other: &Contract) -> String {
+    format!("`{0}` accepts this: `--contract {0}`", other.name)
 }
 
 /// The properties and values that two texts mean, if these are different properties.

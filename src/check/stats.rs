@@ -20,10 +20,8 @@ pub struct CheckStats {
     pub nothing_asked: u64,
     /// Rows of a results file that are not selected, because they are done or because of `--only`.
     pub skipped: u64,
-    /// Selected rows whose comment is sent as the contract's property for resolving, or could be.
-    pub resolving_comments: u64,
-    /// Selected rows with another comment.
-    pub other_comments: u64,
+    /// Selected rows with a comment, if the contract has a property for those of rows that resolve their incident.
+    pub comments: CommentCounts,
     /// The number of errors by code.
     pub errors: BTreeMap<&'static str, u64>,
     /// The number of warnings by code.
@@ -34,6 +32,15 @@ pub struct CheckStats {
     pub last_selected: u64,
     /// The rows of incidents that occur several times.
     pub repeats: Repeats,
+}
+
+/// Rows with a comment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommentCounts {
+    /// Those that resolve their incident: `--comment-as resolving` moves their comment.
+    pub resolving: u64,
+    /// The others.
+    pub others: u64,
 }
 
 impl CheckStats {

@@ -30,8 +30,8 @@ impl<'a> Checker<'a> {
         let sets_nothing = parsed.is_complete && self.check_rules(parsed);
         let is_selected = checked.taken < limit;
         let comment = parsed.is_complete.then(|| self.place_comment(parsed)).flatten();
-        checked.resolving_comments += u64::from(is_selected && comment == Some(Comment::Resolves));
-        checked.other_comments += u64::from(is_selected && comment == Some(Comment::Stays));
+        checked.comments.resolving += u64::from(is_selected && comment == Some(Comment::Resolves));
+        checked.comments.others += u64::from(is_selected && comment == Some(Comment::Stays));
         let is_valid = parsed.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
         if sets_nothing && is_valid {
             checked.valid += 1;
@@ -50,22 +50,15 @@ impl<'a> Checker<'a> {
         if let Some(incident) = parsed.id.filter(|_| is_valid) {
             checked.valid += 1;
             checked.sendable += u64::from(is_selected);
-            let moves = comment == Some(Comment::Resolves) && self.comment_resolves;
-            if moves {
-                self.swap_comment(parsed);
-            }
-            let hash = self.hash(parsed);
+            let moves_comment = comment == Some(Comment::Resolves) && self.comment_resolves;
+            let hash = self.hash(parsed, moves_comment);
             let (row, line) = (narrow(at.row), narrow(at.record.line));
             checked.fingerprints.push(RowFingerprint { incident: incident.get(), hash, row, line });
             if self.keeps_rows && is_selected {
-                change = Some(self.change(incident, parsed));
+                change = Some(self.change(incident, parsed, moves_comment));
                 for (count, slot) in checked.overridden.iter_mut().zip(&parsed.slots) {
                     *count += u64::from(slot.is_overridden);
                 }
-            }
-            if moves {
-                // The next row fills only the slots that have a column.
-                self.swap_comment(parsed);
             }
         }
         if self.keeps_rows && is_selected {
@@ -117,8 +110,8 @@ impl<'a> Checker<'a> {
         sets_nothing && self.origin.is_fetched
     }
 
-    /// Finds out what the row's comment can be sent as. With `--comment-as resolving`, an error if the property for that is
-    /// set, too.
+    /// Decides what the row's comment can be sent as. With `--comment-as resolving`, it is an error if the row also sets the
+    /// property for that.
     fn place_comment(&self, parsed: &mut ParsedRow<'_>) -> Option<Comment> {
         let rule = self.contract.resolving.as_ref()?;
         let comment = parsed.slots[rule.comment].requested;
@@ -142,14 +135,6 @@ impl<'a> Checker<'a> {
             parsed.report(Problem::new(&codes::TWO_RESOLVING_COMMENTS, message), Some(self.name(rule.comment)), span);
         }
         None
-    }
-
-    /// Exchanges what a row requests as its comment and as the property that the comment becomes.
-    fn swap_comment(&self, parsed: &mut ParsedRow<'_>) {
-        let Some(rule) = &self.contract.resolving else { return };
-        let [comment, target] = [rule.comment, rule.target].map(|index| parsed.slots[index].requested);
-        parsed.slots[rule.comment].requested = target;
-        parsed.slots[rule.target].requested = comment;
     }
 
     fn unusual_pair(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {
@@ -200,20 +185,33 @@ impl<'a> Checker<'a> {
         &self.contract.choices(property)[value].value
     }
 
+    /// What is sent for each property, in the contract's order. With `moves_comment`, the property for the comment of a row
+    /// that resolves its incident takes what the row requests as its comment.
+    #[inline]
+    fn sent<'r>(&self, parsed: &ParsedRow<'r>, moves_comment: bool) -> impl Iterator<Item = Requested<'r>> {
+        let rule = self.contract.resolving.as_ref().filter(|_| moves_comment);
+        let moved = rule.map(|rule| (rule.comment, rule.target));
+        parsed.slots.iter().enumerate().map(move |(index, slot)| match moved {
+            Some((comment, _)) if index == comment => Requested::Leave,
+            Some((comment, target)) if index == target => parsed.slots[comment].requested,
+            _ => slot.requested,
+        })
+    }
+
     /// The hash of the requested change; equal changes have equal hashes.
     #[inline]
-    fn hash(&self, parsed: &ParsedRow<'_>) -> u64 {
+    fn hash(&self, parsed: &ParsedRow<'_>, moves_comment: bool) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for (index, slot) in parsed.slots.iter().enumerate() {
-            slot.requested.hash_into(index, &mut hasher);
+        for (index, requested) in self.sent(parsed, moves_comment).enumerate() {
+            requested.hash_into(index, &mut hasher);
         }
         hasher.finish()
     }
 
-    fn change(&self, incident: IncidentId, parsed: &ParsedRow<'_>) -> Change {
-        let slots = self.contract.properties.iter().zip(&parsed.slots);
-        let edits = slots.filter_map(|(property, slot)| {
-            let edit = property.kind.edit(slot.requested)?;
+    fn change(&self, incident: IncidentId, parsed: &ParsedRow<'_>, moves_comment: bool) -> Change {
+        let sent = self.contract.properties.iter().zip(self.sent(parsed, moves_comment));
+        let edits = sent.filter_map(|(property, requested)| {
+            let edit = property.kind.edit(requested)?;
             Some(PropertyEdit { property: property.shared.clone(), edit })
         });
         Change { incident, edits: edits.collect() }
@@ -235,12 +233,12 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What a row's comment is, under a contract with a property for the comment of a row that resolves its incident.
+/// What a row's comment can be sent as, if the contract has a property for the comment of a row that resolves its incident.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Comment {
-    /// It is sent as that property, or could be.
+    /// That property, with `--comment-as resolving`.
     Resolves,
-    /// It is a comment.
+    /// Only a comment.
     Stays,
 }
 

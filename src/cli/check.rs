@@ -148,8 +148,7 @@ fn summarize(
     origin: FileKind,
     contract: &Contract,
 ) -> io::Result<()> {
-    let (resolving, others) = (stats.resolving_comments, stats.other_comments);
-    let of_comments = comment_note(contract, typed.has("--comment-as"), resolving, others);
+    let of_comments = comment_note(contract, typed.has("--comment-as"), stats.comments);
     for note in notes(origin, stats.rows, stats.skipped).into_iter().chain(of_comments) {
         writeln!(out, "{note}")?;
     }

@@ -54,8 +54,8 @@ impl PreviewBuilder<'_> {
         let mut notes = notes(imported.kind, imported.all, imported.skipped);
         // A plan or a run that is resumed keeps its comments.
         if imported.all > 0 {
-            let (resolving, others) = (previewed.counts.resolving_comments, previewed.counts.other_comments);
-            notes.extend(comment_note(&self.target.contract, self.typed.has("--comment-as"), resolving, others));
+            let comments = previewed.counts.comments;
+            notes.extend(comment_note(&self.target.contract, self.typed.has("--comment-as"), comments));
         }
         let tokens = self.target.tokens.as_ref().filter(|tokens| !tokens.renews_itself());
         Ok(Preview {

@@ -8,10 +8,10 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::global::GlobalArgs;
 use super::number::number;
 use super::settings::load_contract;
-use crate::check::{PropertyOverride, Rules};
+use crate::check::{CommentCounts, PropertyOverride, Rules};
 use crate::cli::error::Error;
 use crate::clock::Clock;
-use crate::contract::{BUILT_IN, Contract};
+use crate::contract::{BUILT_IN, Contract, Resolving};
 use crate::input::{FileKind, Input};
 use crate::model::outcome::OutcomeKind;
 use crate::report::age;
@@ -26,7 +26,7 @@ pub(super) struct RowArgs {
     /// Set a property of every row's incident; overrides the file (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
-    /// How to send the comment of a row that resolves its incident (--contract graph): in the same request as the status
+    /// Send comments of rows that resolve their incident as its resolving comment, in one request (--contract graph)
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(super) comment_as: Option<CommentAs>,
     /// Check all rows, but use only the first N
@@ -40,7 +40,7 @@ pub(super) struct RowArgs {
 /// What a comment can be sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum CommentAs {
-    /// As the comment of the resolution, if the row resolves the incident
+    /// As `resolvingComment`; other rows add their comment as usual
     Resolving,
 }
 
@@ -148,18 +148,18 @@ pub(super) fn notes(origin: FileKind, rows: u64, skipped: u64) -> Vec<String> {
 
 /// A note on rows with comments: how many `--comment-as resolving` leaves as they are, or how many it would send in one
 /// request.
-pub(super) fn comment_note(contract: &Contract, comment_resolves: bool, resolving: u64, others: u64) -> Option<String> {
-    let rule = contract.resolving.as_ref()?;
-    let target = rule.comment.as_deref()?;
-    let status = format!("{} `{}`", rule.property, rule.value);
-    match (comment_resolves, resolving, others) {
-        (true, _, 1..) => Some(format!("{} without {status}: comments are added as usual", counted(others, "row"))),
-        (false, 1.., _) => Some(format!(
-            "{} with a comment and {status}: --comment-as resolving sends the comment as {}, in one request, not two, and \
-             safe to repeat",
-            counted(resolving, "row"),
-            target
-        )),
-        _ => None,
+pub(super) fn comment_note(contract: &Contract, comment_resolves: bool, comments: CommentCounts) -> Option<String> {
+    let Resolving { property, value, comment } = contract.resolving.as_ref()?;
+    let (target, status) = (comment.as_deref()?, format!("{property} `{value}`"));
+    if comment_resolves {
+        let others = counted(comments.others, "row");
+        return (comments.others > 0).then(|| format!("{others} without {status}: comments are added as usual"));
     }
+    let resolving = counted(comments.resolving, "row");
+    (comments.resolving > 0).then(|| {
+        format!(
+            "{resolving} with a comment and {status}: --comment-as resolving sends the comment as {target}, in one request \
+             instead of two, which is safe to repeat"
+        )
+    })
 }

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use serde_json::{Map, Value};
 
 use super::set_counts::SetCounts;
+use crate::check::CommentCounts;
 use crate::contract::Resolving;
 use crate::model::change::IncidentId;
 use crate::model::edit::Edits;
@@ -57,10 +58,8 @@ pub struct Counts {
     pub not_undoable: u64,
     /// Of these, the rows whose incident is read first: an earlier request may have applied them.
     pub in_doubt: u64,
-    /// Of these, the rows that resolve their incident and add a comment, which could be the one of the resolution.
-    pub resolving_comments: u64,
-    /// Of these, the rows that add another comment.
-    pub other_comments: u64,
+    /// Of these, the rows that add a comment, if the contract has a property for those of rows that resolve their incident.
+    pub comments: CommentCounts,
     /// Rows with the change of an earlier row.
     pub repeated: u64,
     /// Rows that are invalid.
@@ -131,8 +130,8 @@ impl Counter {
         }
         let resolves = edits.of(&rule.property).is_some_and(|edit| edit.value() == rule.value.as_str());
         let is_set = rule.comment.as_ref().is_some_and(|comment| edits.of(comment).is_some());
-        self.counts.resolving_comments += u64::from(resolves && !is_set);
-        self.counts.other_comments += u64::from(!resolves);
+        self.counts.comments.resolving += u64::from(resolves && !is_set);
+        self.counts.comments.others += u64::from(!resolves);
     }
 
     /// What was counted.

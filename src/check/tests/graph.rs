@@ -250,7 +250,7 @@ fn comment_of_a_resolving_row_becomes_its_property() {
         r#"{"status":"resolved"}"#,
     ];
     assert_eq!((found.bodies(), found.codes()), (bodies.map(str::to_owned).into(), vec![]));
-    assert_eq!((found.stats.resolving_comments, found.stats.other_comments), (1, 2));
+    assert_eq!(found.stats.comments, CommentCounts { resolving: 1, others: 2 });
     let set = Check { set: &["status=resolved", "comment==x"], ..RESOLVING }.of("incidentId\n7\n");
     assert_eq!(set.bodies(), [r#"{"status":"resolved","resolvingComment":"=x"}"#]);
     let line = "{\"incidentId\":7,\"comment\":\"a\\nb\",\"status\":\"resolved\"}\n";
@@ -267,7 +267,7 @@ fn two_resolving_comments_are_an_error() {
     assert_eq!(found.diagnostics[0].field.as_deref(), Some("comment"));
     // Without the option, the two are independent; only the last row could be sent in one request.
     let found = GRAPH.of(&*text);
-    assert_eq!((found.codes(), found.stats.resolving_comments), (vec![], 1));
+    assert_eq!((found.codes(), found.stats.comments.resolving), (vec![], 1));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn moved_comment_is_the_same_change() {
     let found = RESOLVING.of("incidentId,status,comment,resolvingComment\n7,Resolved,a,\n7,Resolved,,a\n");
     assert_eq!(found.codes(), [(2, "duplicate")]);
     let found = Check { limit: Some(1), ..GRAPH }.of("incidentId,status,comment\n7,Resolved,a\n8,Resolved,b\n");
-    assert_eq!(found.stats.resolving_comments, 1);
+    assert_eq!(found.stats.comments.resolving, 1);
 }
 
 #[test]
