@@ -23,16 +23,16 @@ pub(super) fn source() -> impl TypedValueParser<Value = Source> {
     PathBufValueParser::new().map(|path| Source::named(path.as_os_str()))
 }
 
-/// Reads the name of a cloud. China's are read, too, to be answered.
+/// Reads the name of a cloud. Names of China's cloud are accepted here, because the error is clearer later.
 fn cloud() -> impl TypedValueParser<Value = Cloud> {
-    let names = Cloud::ALL.map(|cloud| PossibleValue::new(cloud.name()));
+    let names = Cloud::SUPPORTED.map(|cloud| PossibleValue::new(cloud.name()));
     let china = PossibleValue::new(Cloud::China.name()).hide(true).aliases(["21vianet", "azure-china", "mooncake"]);
     PossibleValuesParser::new(names.into_iter().chain([china])).map(|name| cloud_named(&name))
 }
 
-/// The cloud of a name that was accepted: only China has others than its own.
+/// The cloud of a name that [`cloud`] accepts: if no supported cloud has it, it is one of China's.
 pub(super) fn cloud_named(name: &str) -> Cloud {
-    Cloud::ALL.into_iter().find(|cloud| cloud.name() == name).unwrap_or(Cloud::China)
+    Cloud::SUPPORTED.into_iter().find(|cloud| cloud.name() == name).unwrap_or(Cloud::China)
 }
 
 /// Options that contradict `--emulator`, which has an address and a token of its own.

@@ -1,7 +1,7 @@
 //! The site of an API: its origin, the clouds of its tenants and the audiences of its tokens, from `--cloud`, `--region`,
 //! `--base-url`, the contract, and the plan or run that names an origin.
 //!
-//! Promise: what contradicts is refused, whatever layer of the settings it comes from, and both sides are named.
+//! Promise: settings that contradict each other are refused, whatever layer they come from, and the error names both.
 
 use super::arguments::{SignInArgs, cloud_named};
 use super::global::GlobalArgs;
@@ -26,7 +26,7 @@ pub(super) struct Place<'a> {
 
 /// What `--cloud` and `--region` say.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Area<'a> {
+pub(super) struct CloudAndRegion<'a> {
     /// The cloud.
     pub(super) cloud: Option<Cloud>,
     /// The region of the classic API.
@@ -73,10 +73,10 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// Checks that what is given, if anything is, is what is named. `other`: why not.
+    /// Checks that `--base-url`, if there is one, is the named origin. `other`: the error if it is not.
     ///
     /// # Errors
-    /// If it is another origin, or none.
+    /// If it is another origin, or can't be one.
     pub(super) fn expect_named(&self, other: impl FnOnce(Origin) -> Error) -> Result<(), Error> {
         match (self.given.map(str::parse::<Origin>).transpose()?, self.named) {
             (Some(given), Some(named)) if given != named.parse()? => Err(other(given)),
@@ -85,9 +85,9 @@ impl<'a> Place<'a> {
     }
 }
 
-impl<'a> From<&'a SignInArgs> for Area<'a> {
-    fn from(args: &'a SignInArgs) -> Area<'a> {
-        Area { cloud: args.cloud, region: args.region.as_deref() }
+impl<'a> From<&'a SignInArgs> for CloudAndRegion<'a> {
+    fn from(args: &'a SignInArgs) -> CloudAndRegion<'a> {
+        CloudAndRegion { cloud: args.cloud, region: args.region.as_deref() }
     }
 }
 
@@ -95,11 +95,11 @@ impl Site {
     /// Where the API of a contract is.
     ///
     /// # Errors
-    /// If something contradicts something else; if the API is not in the cloud, or has no such region.
+    /// If two of these contradict each other; if the API is not in the cloud, or has no such region.
     pub(super) fn of(
         contract: &Contract,
         place: Place<'_>,
-        area: Area<'_>,
+        area: CloudAndRegion<'_>,
         settings: &Settings,
     ) -> Result<Site, Error> {
         let chosen = area.host(contract, settings)?;
@@ -117,11 +117,12 @@ impl Site {
         };
         let known = contract.hosts().find(|host| host.name == origin.host_name());
         if known.is_none() {
-            expect_no_other(contract, &origin, &by)?;
+            expect_no_other_api(contract, &origin, &by)?;
         }
-        if chosen.is_some() && !area.allows(known) {
-            let chosen = chosen.map(Host::origin).unwrap_or_default();
-            let message = format!("{by} contradicts {}, which is {chosen}", area.described(settings));
+        if let Some(chosen) = chosen
+            && !area.allows(known)
+        {
+            let message = format!("{by} contradicts {}, which is {}", area.described(settings), chosen.origin());
             return Err(Error::Usage { message, hint: Some(area.fix(known)) });
         }
         let audiences = contract.audiences_at(known.or(chosen));
@@ -134,10 +135,10 @@ impl Site {
         SignInHost::of(self.clouds.first().copied().unwrap_or(Cloud::Global))
     }
 
-    /// Checks that the host which `AZURE_AUTHORITY_HOST` names is not that of other clouds.
+    /// Checks that the host in `AZURE_AUTHORITY_HOST` does not belong to other clouds. An unknown host may belong to any.
     ///
     /// # Errors
-    /// If it is.
+    /// If it does.
     pub(super) fn expect_sign_in_at(&self, host: &SignInHost) -> Result<(), Error> {
         let there = host.clouds();
         if let Some(why) = why_absent(there) {
@@ -146,8 +147,8 @@ impl Site {
                 hint: Some("unset AZURE_AUTHORITY_HOST to sign in to another cloud".to_owned()),
             });
         }
-        let is_other = !there.is_empty() && !self.clouds.is_empty();
-        if is_other && !self.clouds.iter().any(|cloud| there.contains(cloud)) {
+        let are_known = !there.is_empty() && !self.clouds.is_empty();
+        if are_known && !self.clouds.iter().any(|cloud| there.contains(cloud)) {
             let options: Vec<String> = there.iter().map(|cloud| format!("--cloud {}", cloud.name())).collect();
             return Err(Error::Usage {
                 message: format!(
@@ -162,11 +163,11 @@ impl Site {
     }
 }
 
-impl<'a> Area<'a> {
+impl<'a> CloudAndRegion<'a> {
     /// What settings say.
-    pub(super) fn of_settings(settings: &'a Settings) -> Area<'a> {
+    pub(super) fn of_settings(settings: &'a Settings) -> CloudAndRegion<'a> {
         let cloud = settings.value("--cloud").map(cloud_named);
-        Area { cloud, region: settings.value("--region") }
+        CloudAndRegion { cloud, region: settings.value("--region") }
     }
 
     /// The host that it chooses, if it says anything.
@@ -176,7 +177,7 @@ impl<'a> Area<'a> {
         }
         let cloud = self.cloud.unwrap_or(Cloud::Global);
         if let Some(why) = why_absent(&[cloud]) {
-            let known: Vec<&str> = Cloud::ALL.into_iter().map(Cloud::name).collect();
+            let known: Vec<&str> = Cloud::SUPPORTED.into_iter().map(Cloud::name).collect();
             return Err(Error::Usage {
                 message: format!("{}: {why}", self.described(settings)),
                 hint: Some(format!("choose one of {}", known.join(", "))),
@@ -186,10 +187,10 @@ impl<'a> Area<'a> {
             return Ok(Some(host));
         }
         Err(match self.region {
-            Some(_) if contract.hosts().all(|host| host.region.is_none()) => Error::Usage {
+            Some(region) if contract.hosts().all(|host| host.region.is_none()) => Error::Usage {
                 message: format!(
                     "{} contradicts the contract `{}`: regions are the classic API's",
-                    described(settings, "--region", self.region.unwrap_or_default()),
+                    described(settings, "--region", region),
                     printable(&contract.name)
                 ),
                 hint: Some(format!("remove the region, or use {}", with_regions())),
@@ -255,7 +256,7 @@ fn why_absent(clouds: &[Cloud]) -> Option<String> {
 }
 
 /// Checks that an origin is not a host of another API, or one without incidents.
-fn expect_no_other(contract: &Contract, origin: &Origin, by: &str) -> Result<(), Error> {
+fn expect_no_other_api(contract: &Contract, origin: &Origin, by: &str) -> Result<(), Error> {
     let host = origin.host_name();
     let absence = absences().find(|absence| absence.hosts.iter().any(|known| known == host));
     if let Some(why) = absence.and_then(|absence| why_absent(&[absence.cloud])) {

@@ -400,7 +400,7 @@ fn origin_scope(origin: &Origin) -> TenantKey {
     TenantKey::origin(&origin.family())
 }
 
-/// A tenant or a name, at the origin's family. A tenant's ID is the same in no two clouds, but a name can be.
+/// A tenant or a name, at the origin's family. The ID of a tenant exists in one cloud only, but a name can exist in several.
 fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
     let family = origin.family();
     let is_usual = load(BUILT_IN[0]).is_ok_and(|contract| contract.origin == family);

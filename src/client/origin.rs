@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use super::sign_in_place::SignInPlace;
+use super::entra_host::EntraHost;
 use crate::contract::{BUILT_IN, Contract, Host as ApiHost, built_in_at, load};
 
 /// Scheme, host and port: `https://api.security.microsoft.com`. The URL has nothing else, its host is in lower case and
@@ -82,15 +82,15 @@ impl Origin {
         (self.is_https() && self.0.port().is_none()).then(|| self.host())
     }
 
-    /// The origin that represents its family. The origins of the built-in contracts are one family where they share their
-    /// tenants: in clouds with one place to sign in. Any other origin is its own.
+    /// The origin that represents its family. Clouds that sign in at the same host share their tenants, so their built-in
+    /// origins are one family. Any other origin is a family of its own.
     #[must_use]
     pub fn family(&self) -> String {
         let mut hosts =
             BUILT_IN.iter().filter_map(|name| load(name).ok()).filter_map(|contract| self.host_of(&contract));
         let of_cloud = |host: &ApiHost| {
-            let place = SignInPlace::of(*host.clouds.first()?);
-            load(BUILT_IN[0]).ok()?.host_in(*place.clouds.first()?, None).map(ApiHost::origin)
+            let entra = EntraHost::of(*host.clouds.first()?);
+            load(BUILT_IN[0]).ok()?.host_in(*entra.clouds.first()?, None).map(ApiHost::origin)
         };
         hosts.find_map(of_cloud).unwrap_or_else(|| self.to_string())
     }

@@ -19,8 +19,8 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    /// Those in which an API is.
-    pub const ALL: [Cloud; 4] = [Cloud::Global, Cloud::UsGovGcc, Cloud::UsGovHigh, Cloud::UsGovDod];
+    /// The clouds that can be chosen: each has an API with incidents.
+    pub const SUPPORTED: [Cloud; 4] = [Cloud::Global, Cloud::UsGovGcc, Cloud::UsGovHigh, Cloud::UsGovDod];
 
     /// Its name in options and contracts.
     #[must_use]

@@ -7,8 +7,8 @@ use std::fmt;
 
 use url::Url;
 
+use crate::client::entra_host::{ENTRA_HOSTS, EntraHost};
 use crate::client::origin::{Origin, OriginError};
-use crate::client::sign_in_place::{PLACES, SignInPlace};
 use crate::model::cloud::Cloud;
 
 /// A host that gives tokens: Entra's, for one cloud.
@@ -37,7 +37,7 @@ impl SignInHost {
     /// Never: a test reads the host of each cloud.
     #[must_use]
     pub fn of(cloud: Cloud) -> SignInHost {
-        SignInHost::named(SignInPlace::of(cloud).origin).expect("a plain https URL")
+        SignInHost::named(EntraHost::of(cloud).origin).expect("a plain https URL")
     }
 
     /// The origin of its requests.
@@ -55,18 +55,19 @@ impl SignInHost {
     /// The audience that a federated token must have there.
     #[must_use]
     pub fn federation_audience(&self) -> String {
-        format!("api://AzureADTokenExchange{}", self.place().map(|place| place.federation).unwrap_or_default())
+        let suffix = self.entra().map(|host| host.audience_suffix).unwrap_or_default();
+        format!("api://AzureADTokenExchange{suffix}")
     }
 
     /// The clouds that sign in there; none if it is not one of Microsoft's.
     #[must_use]
     pub fn clouds(&self) -> &'static [Cloud] {
-        self.place().map_or(&[], |place| place.clouds)
+        self.entra().map_or(&[], |host| host.clouds)
     }
 
-    fn place(&self) -> Option<&'static SignInPlace> {
+    fn entra(&self) -> Option<&'static EntraHost> {
         let own = self.0.to_string();
-        PLACES.iter().find(|place| place.origin == own)
+        ENTRA_HOSTS.iter().find(|host| host.origin == own)
     }
 }
 
