@@ -1,5 +1,5 @@
 //! Clouds and regions: for each documented host, the options that reach it, and where the program signs in and for which
-//! audience. What contradicts is refused before anything is sent.
+//! audience. Contradictions are refused before anything is sent.
 
 mod contradictions;
 mod kept;
@@ -93,8 +93,8 @@ fn signing_in(mut command: Command) -> Command {
     command
 }
 
-/// Runs it as the application, without a network: nothing is sent before the error.
-fn refused(program: &Program, arguments: &str, variables: &[(&str, &str)]) -> Ended {
+/// Runs it as the application, without a network.
+fn run_offline(program: &Program, arguments: &str, variables: &[(&str, &str)]) -> Ended {
     let mut command = signing_in(program.command(arguments));
     command.env("HTTPS_PROXY", "http://127.0.0.1:1").envs(variables.iter().copied());
     started(command).end()

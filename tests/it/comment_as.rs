@@ -98,7 +98,7 @@ fn next_command_repeats_comment_as() {
 }
 
 #[test]
-fn interrupted_rows_keep_what_was_read() {
+fn same_file_without_the_option_adds_comments() {
     let program = program();
     program.send("a.csv --contract graph --comment-as resolving --limit 1").expect_code(0);
     // Without the option, the same file has other changes: the comment is added.

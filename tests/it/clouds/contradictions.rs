@@ -1,7 +1,7 @@
 //! `--cloud`, `--region`, `--base-url`, a contract's origin and `AZURE_AUTHORITY_HOST` that contradict each other, from every
 //! layer of the settings: exit code 2, both are named, and nothing is sent.
 
-use super::{application, refused};
+use super::{application, run_offline};
 use crate::program::{Ended, Program, started};
 use crate::settings::precedence::{PROJECT, SYSTEM, USER, settings_file};
 
@@ -72,10 +72,10 @@ fn options_that_contradict_each_other_are_refused() {
         ),
     ] {
         for line in [format!("run a.csv --yes {options}"), format!("run a.csv --dry-run {options}")] {
-            expect(&program, refused(&program, &line, &[]), &texts);
+            expect(&program, run_offline(&program, &line, &[]), &texts);
         }
-        expect(&program, refused(&program, &format!("fetch -o b.csv {options}"), &[]), &texts);
-        expect(&program, refused(&program, &format!("plan a.csv {options}"), &[]), &texts);
+        expect(&program, run_offline(&program, &format!("fetch -o b.csv {options}"), &[]), &texts);
+        expect(&program, run_offline(&program, &format!("plan a.csv {options}"), &[]), &texts);
         expect(&program, program.run(&format!("config run {options}")), &texts);
     }
 }
@@ -98,7 +98,7 @@ fn options_that_agree_are_accepted() {
         ("--contract graph --cloud us-gov-gcc --base-url https://graph.microsoft.com", "https://graph.microsoft.com"),
         ("--cloud us-gov-high --base-url https://gateway.contoso.example", "https://gateway.contoso.example"),
     ] {
-        let ended = refused(&program, &format!("run a.csv --dry-run {options}"), &[]);
+        let ended = run_offline(&program, &format!("run a.csv --dry-run {options}"), &[]);
         ended.expect_code(0).expect_text(origin);
     }
 }
@@ -108,11 +108,11 @@ fn higher_layer_replaces_the_cloud() {
     let program = application();
     settings_file(&program, USER, "cloud = 'us-gov-high'\nregion = 'eu'\n");
     let dry_run = "run a.csv --dry-run";
-    expect(&program, refused(&program, dry_run, &[]), &["`--cloud us-gov-high` (~/", "`--region eu` (~/"]);
+    expect(&program, run_offline(&program, dry_run, &[]), &["`--cloud us-gov-high` (~/", "`--region eu` (~/"]);
     let global = [("BULK_TRIAGE_CLOUD", "global")];
-    refused(&program, dry_run, &global).expect_code(0).expect_text("https://api-eu.security.microsoft.com");
+    run_offline(&program, dry_run, &global).expect_code(0).expect_text("https://api-eu.security.microsoft.com");
     let typed = format!("{dry_run} --cloud global --region uk");
-    refused(&program, &typed, &[]).expect_code(0).expect_text("https://api-uk.security.microsoft.com");
+    run_offline(&program, &typed, &[]).expect_code(0).expect_text("https://api-uk.security.microsoft.com");
     // An emulator is in no cloud.
     program.run("run a.csv --emulator --yes").expect_code(0);
     program.run("run a.csv --emulator --cloud global").expect_code(2).expect_text("cannot be used with");
@@ -146,10 +146,10 @@ fn every_pair_of_layers_is_checked() {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             // What is typed contradicts, and what a variable says, too.
             let typed = format!("run a.csv --yes {option} --{other} {contrary}");
-            expect(&program, refused(&program, &typed, &variables), &texts);
+            expect(&program, run_offline(&program, &typed, &variables), &texts);
             let higher = format!("BULK_TRIAGE_{}", other.replace('-', "_").to_uppercase());
             variables.push((higher.as_str(), contrary));
-            expect(&program, refused(&program, &format!("run a.csv --yes {option}"), &variables), &texts);
+            expect(&program, run_offline(&program, &format!("run a.csv --yes {option}"), &variables), &texts);
         }
     }
 }
@@ -159,7 +159,7 @@ fn project_file_chooses_no_cloud() {
     for line in ["cloud = 'us-gov-high'\n", "region = 'eu'\n"] {
         let program = application();
         settings_file(&program, PROJECT, line);
-        expect(&program, refused(&program, "run a.csv --yes", &[]), &["bulk-triage.toml:1", "project file"]);
+        expect(&program, run_offline(&program, "run a.csv --yes", &[]), &["bulk-triage.toml:1", "project file"]);
     }
 }
 
@@ -194,7 +194,7 @@ fn authority_host_of_another_cloud_is_refused() {
             ["`--cloud us-gov-high`", "sign in at login.microsoftonline.us"],
         ),
     ] {
-        let ended = refused(&program, &format!("run a.csv --yes {options}"), &[("AZURE_AUTHORITY_HOST", host)]);
+        let ended = run_offline(&program, &format!("run a.csv --yes {options}"), &[("AZURE_AUTHORITY_HOST", host)]);
         expect(&program, ended, &texts);
     }
     // Only a credential that signs in there reads the variable.
@@ -209,7 +209,7 @@ fn china_is_answered_plainly() {
     let program = application();
     let says = ["Microsoft Graph has no incidents in China", "no host of the classic API is known in China (21Vianet)"];
     let run = |options: &str, variables: &[(&str, &str)]| {
-        let ended = refused(&program, &format!("run a.csv --yes {options}"), variables);
+        let ended = run_offline(&program, &format!("run a.csv --yes {options}"), variables);
         expect(&program, ended, &says);
     };
     for options in [
@@ -232,12 +232,12 @@ fn china_is_answered_plainly() {
 #[test]
 fn unknown_cloud_and_region_list_the_known_ones() {
     let program = application();
-    refused(&program, "run a.csv --cloud us-gov", &[])
+    run_offline(&program, "run a.csv --cloud us-gov", &[])
         .expect_code(2)
         .expect_text("us-gov-gcc, us-gov-high, us-gov-dod]");
-    refused(&program, "run a.csv --region Eu", &[]).expect_code(2).expect_text("us, eu, uk, au, swa, ina, aea]");
+    run_offline(&program, "run a.csv --region Eu", &[]).expect_code(2).expect_text("us, eu, uk, au, swa, ina, aea]");
     settings_file(&program, USER, "cloud = 'gcc'\n");
-    let ended = refused(&program, "run a.csv --dry-run", &[]).expect_code(2);
+    let ended = run_offline(&program, "run a.csv --dry-run", &[]).expect_code(2);
     ended.expect_text("config.toml:1: invalid value `gcc` for `cloud`");
 }
 
