@@ -26,7 +26,7 @@ pub(super) struct RowArgs {
     /// Set a property of every row's incident; overrides the file (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
-    /// Send comments of rows that resolve their incident as its resolving comment, in one request (--contract graph)
+    /// Send the comment of a row that resolves its incident with its status, in one request (--contract graph)
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(super) comment_as: Option<CommentAs>,
     /// Check all rows, but use only the first N
@@ -40,7 +40,7 @@ pub(super) struct RowArgs {
 /// What a comment can be sent as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum CommentAs {
-    /// As `resolvingComment`; other rows add their comment as usual
+    /// As the comment of the resolution; other rows add their comment as usual
     Resolving,
 }
 
