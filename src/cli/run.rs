@@ -57,15 +57,15 @@ pub(super) fn run(
     }
 
     // The journal of an emulator's run is removed with it.
-    let temporary = args.emulator.then(temporary_dir).transpose();
+    let temporary = args.emulator.then(|| temporary_dir(state_dir(global).ok().as_deref())).transpose();
     let temporary = temporary.map_err(|source| Error::Io { what: "cannot create a directory", source })?;
     let dir = match &temporary {
         Some(dir) => dir.path().join("state"),
         None => state_dir(global)?,
     };
     let session = if args.leaves_no_trace() {
-        let past = Past::read_only(&dir.into(), target.scope.as_ref(), clock.clone())?;
-        Session::without_trace(target.for_session(target.scope_or_origin()), past, clock)?
+        let past = Past::read_only(&dir.clone().into(), target.scope.as_ref(), clock.clone())?;
+        Session::without_trace(target.for_session(target.scope_or_origin()), past, &dir, clock)?
     } else {
         let scope = target.scope.clone().ok_or(Error::NoToken)?;
         Session::open(target.for_session(scope), open_journal(&dir, &clock)?, clock)

@@ -10,7 +10,7 @@
 //! | `refusal` | why a file or directory is not used, and the rules for each kind |
 //! | `links` | resolving the links of a path, with a check of each link's owner |
 //! | `settings_file` | reading a settings file that only the user or root can have written |
-//! | `private_dir` | a directory that only the user can enter |
+//! | `private_dir` | a directory that only the user can enter; one that is temporary |
 //! | `output_path` | the path of an output: what exists there, and whether it may be replaced |
 //! | `atomic_file` | writing an output to a temporary file, which then gets its name |
 
@@ -26,12 +26,12 @@ pub(crate) use atomic_file::{Access, replace};
 pub(crate) use links::resolve;
 pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
-    sync_directory, temporary_dir, unnamed_in,
+    sync_directory, unnamed_in,
 };
 pub use output_path::{OutputError, PathError};
 pub(crate) use output_path::{
     OutputKind, PathProblem, delete_own, directory_of, inspect, inspect_shared, is_same_path, open_log, resolve_parent,
 };
-pub(crate) use private_dir::PrivateDir;
+pub(crate) use private_dir::{PrivateDir, temporary_dir};
 pub use refusal::Refusal;
 pub(crate) use settings_file::{WrittenBy, read_settings};

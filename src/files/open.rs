@@ -120,9 +120,9 @@ pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A directory for this user alone that is removed when it is dropped.
-pub(crate) fn temporary_dir() -> io::Result<TempDir> {
-    tempfile::tempdir()
+/// A directory for this user alone that is removed when it is dropped: among the temporary files, or in `parent`.
+pub(super) fn create_temporary_dir(parent: Option<&Path>) -> io::Result<TempDir> {
+    parent.map_or_else(tempfile::tempdir, tempfile::tempdir_in)
 }
 
 /// A file without a name, in this directory.

@@ -5,9 +5,20 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use super::links::resolve;
-use super::open::{create_directory, open_directory};
+use super::open::{create_directory, create_temporary_dir, open_directory};
 use super::refusal::{Refusal, ourselves};
+
+/// A directory for this user alone that is removed when it is dropped. If there can be none among the temporary files
+/// (in a container whose root is read-only), it is created in `otherwise`, such as the state directory.
+pub(crate) fn temporary_dir(otherwise: Option<&Path>) -> io::Result<TempDir> {
+    create_temporary_dir(None).or_else(|error| {
+        let Some(parent) = otherwise.and_then(|path| PrivateDir::create(path).ok()) else { return Err(error) };
+        create_temporary_dir(Some(parent.path()))
+    })
+}
 
 /// A directory that this user owns and nobody else can enter.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! How a run starts: from an input, from a plan, or where an earlier process stopped.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -70,12 +71,13 @@ impl Session {
         Session { target, journal, clock, rng, past: Past::Own, scratch: None, observer, batch: BATCH }
     }
 
-    /// Opens a session that leaves no trace: its runs can be previewed, and vanish when it is dropped.
+    /// Opens a session that leaves no trace: its runs can be previewed, and vanish when it is dropped. Until then their rows
+    /// are among the temporary files or, if there can be none, in `otherwise`.
     ///
     /// # Errors
     /// If their rows can't be stored.
-    pub fn without_trace(target: Target, past: Past, clock: Clock) -> Result<Session, SessionError> {
-        let scratch = temporary_dir().map_err(SessionError::Scratch)?;
+    pub fn without_trace(target: Target, past: Past, otherwise: &Path, clock: Clock) -> Result<Session, SessionError> {
+        let scratch = temporary_dir(Some(otherwise)).map_err(SessionError::Scratch)?;
         let location = scratch.path().join("state").into();
         let journal = Journal::open_unnamed(&location, clock.clone())?;
         Ok(Session { past, scratch: Some(scratch), ..Session::open(target, journal, clock) })

@@ -420,3 +420,20 @@ fn too_few_open_files_stop_with_explanation() {
     ended.expect_text("too few files").expect_text("Too many open files").expect_text("ulimit -n 256");
     assert!(program.requests().is_empty());
 }
+
+/// As in a container whose root is read-only.
+#[test]
+fn without_temporary_directory_the_state_directory_is_used() {
+    let program = Program::new().emulator(|_| {}).file("a.csv", closing(1..=3));
+    for arguments in ["run a.csv --emulator --yes", "run a.csv --dry-run", "run a.csv --emulator --dry-run"] {
+        let mut command = program.command(arguments);
+        command.env("TMPDIR", "/nowhere");
+        started(command).end().expect_code(0);
+    }
+    let mut fetching = program.command("fetch -o - --base-url");
+    fetching.arg(program.origin()).env("TMPDIR", "/nowhere");
+    started(fetching).end().expect_code(0).expect_text("incidentId");
+    // Each has removed what was temporary.
+    let left: Vec<_> = fs::read_dir(program.path("state")).expect("a directory").flatten().collect();
+    assert!(left.iter().all(|entry| !entry.path().is_dir()), "{left:?}");
+}

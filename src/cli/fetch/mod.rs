@@ -75,7 +75,7 @@ pub(super) fn run(
     let started_at = clock.now().wall;
     let filter = args.filters.on_server(&contract, started_at)?;
     let local = args.filters.local(&contract);
-    let output = Output::examine(&args.output)?;
+    let output = Output::examine(&args.output, state_dir(global).ok().as_deref())?;
     let target = target(args, contract, global, env)?;
     target.expect_access(Access::Read, &clock)?;
     let (contract, scope) = (&target.contract, target.scope_or_origin());

@@ -17,15 +17,16 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Checks that the list can be written there; `-` is standard output.
+    /// Checks that the list can be written there; `-` is standard output. If there can be no temporary file, `otherwise` gets
+    /// it.
     ///
     /// # Errors
     /// If it can't.
-    pub(super) fn examine(output: &Path) -> Result<Output, Error> {
+    pub(super) fn examine(output: &Path, otherwise: Option<&Path>) -> Result<Output, Error> {
         if output.as_os_str() != "-" {
             return Ok(Output { file: FetchFile::examine(output)?, temporary: None });
         }
-        let dir = temporary_dir().map_err(|source| Error::Io { what: "cannot create a directory", source })?;
+        let dir = temporary_dir(otherwise).map_err(|source| Error::Io { what: "cannot create a directory", source })?;
         Ok(Output { file: FetchFile::examine(&dir.path().join("incidents.csv"))?, temporary: Some(dir) })
     }
 
