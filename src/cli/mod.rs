@@ -14,11 +14,13 @@
 //! | `figures`, `metrics` | what a monitor reads when a command has ended |
 //! | `terminal`, `log_file`, `signals` | streams, colors, log; what a signal ends |
 //! | `usage` | help, and the parser's messages about a command line |
+//! | `version`, `manual`, `completions` | what packages and people ask of the program itself |
 //! | `patience` | the journal, opened; the message while another process locks it |
 
 mod apply;
 mod arguments;
 mod check;
+mod completions;
 mod config;
 mod confirm;
 mod contract;
@@ -37,6 +39,7 @@ mod figures;
 mod global;
 mod known_options;
 mod log_file;
+mod manual;
 mod metrics;
 mod next_step;
 mod number;
@@ -60,14 +63,15 @@ mod target;
 mod terminal;
 mod tokens;
 mod usage;
+mod version;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use clap_mangen::Man;
 
 use crate::cli::error::Error;
 use crate::text::Printable;
@@ -125,15 +129,15 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print a manual page
+    Man(manual::ManArgs),
 }
 
 impl Command {
     /// Whether settings count for it. The others print what is always the same.
     fn takes_settings(&self) -> bool {
         match self {
-            Command::Completions { .. } | Command::Man => false,
+            Command::Completions { .. } | Command::Man(_) => false,
             Command::Config(args) => args.command.is_none(),
             _ => true,
         }
@@ -161,7 +165,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Err(help) = &parsed
         && !help.use_stderr()
     {
-        usage::tell(help, printable_command(loaded.defaults), &arguments);
+        if help.kind() == ErrorKind::DisplayVersion && version::is_detailed(&arguments) {
+            // If it can't be written, there is nobody to tell.
+            let _ = io::stdout().write_all(version::details().as_bytes());
+        } else {
+            usage::tell(help, printable_command(loaded.defaults), &arguments);
+        }
         return exit::OK;
     }
     let json = JsonTo::asked_for(&arguments);
@@ -311,48 +320,9 @@ fn execute(
         Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
         Command::Config(args) => config::run(&args, &Cli::command(), loaded, &cli.global, environment, &terminal),
         Command::Doctor(args) => doctor::run(&args, loaded, &cli.global, environment, &terminal),
-        Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut command(&Defaults::new()), "bulk-triage", &mut text);
-            io::stdout().lock().write_all(&text)?;
-            Ok(exit::OK)
-        }
-        Command::Man => {
-            io::stdout().lock().write_all(&manual()?)?;
-            Ok(exit::OK)
-        }
+        Command::Completions { shell } => completions::run(shell, command(&Defaults::new())),
+        Command::Man(args) => manual::run(&args, command(&Defaults::new())),
     }
-}
-
-/// The manual: one page for all commands, so that it refers to no other page.
-fn manual() -> io::Result<Vec<u8>> {
-    let command = command(&Defaults::new());
-    let page = Man::new(command.clone());
-    let mut text = Vec::new();
-    page.render_title(&mut text)?;
-    page.render_name_section(&mut text)?;
-    page.render_synopsis_section(&mut text)?;
-    page.render_description_section(&mut text)?;
-    page.render_options_section(&mut text)?;
-    add_commands_below(&command, command.get_name(), &mut text)?;
-    page.render_version_section(&mut text)?;
-    Ok(text)
-}
-
-/// Adds a section for each command below this one, whose own sections become parts of it.
-fn add_commands_below(command: &clap::Command, name: &str, text: &mut Vec<u8>) -> io::Result<()> {
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        let name = format!("{name} {}", below.get_name());
-        let page = Man::new(below.clone().bin_name(&name));
-        let mut sections = Vec::new();
-        page.render_synopsis_section(&mut sections)?;
-        page.render_description_section(&mut sections)?;
-        page.render_options_section(&mut sections)?;
-        writeln!(text, ".SH \"{}\"", name.to_uppercase().replace('-', "\\-"))?;
-        text.extend(String::from_utf8_lossy(&sections).replace("\n.SH ", "\n.SS ").as_bytes());
-        add_commands_below(below, &name, text)?;
-    }
-    Ok(())
 }
 
 /// Says on standard error why the command did not succeed, and what to do about it.

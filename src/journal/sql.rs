@@ -7,6 +7,14 @@ use super::run::RunHandle;
 use crate::clock::BootTime;
 use crate::model::change::IncidentId;
 
+/// The version of `SQLite`, and whether it was built with the flags of `.cargo/config.toml`.
+#[must_use]
+pub fn sqlite_build() -> (&'static str, bool) {
+    let query = "SELECT sqlite_compileoption_used('DEFAULT_MEMSTATUS=0')";
+    let has_flags = Connection::open_in_memory().and_then(|db| db.query_row(query, [], |row| row.get(0)));
+    (rusqlite::version(), has_flags.unwrap_or(false))
+}
+
 /// An error inside the journal, before [`super::directory::StateDir::explain`] makes it one for callers.
 #[derive(Debug)]
 pub(super) enum DbError {

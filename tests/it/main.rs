@@ -14,6 +14,7 @@ mod command_line;
 mod comment_as;
 mod compare;
 mod complete_lists;
+mod completions;
 mod connections;
 mod consent;
 mod counts;

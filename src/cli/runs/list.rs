@@ -11,7 +11,7 @@ use crate::cli::terminal::Terminal;
 use crate::journal::{History, RunState, RunSummary};
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::table::{Cell, Table};
-use crate::text::escape_json;
+use crate::text::{escape_json, printable};
 
 /// `bulk-triage runs list`
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -19,6 +19,9 @@ pub(super) struct ListArgs {
     /// Format of the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
+    /// Print only the IDs
+    #[arg(long, conflicts_with = "format")]
+    ids: bool,
 }
 
 /// Lists the runs; without a journal there are none. Returns the exit code.
@@ -28,6 +31,10 @@ pub(super) struct ListArgs {
 pub(super) fn run(journal: Option<&History>, args: ListArgs, terminal: &Terminal) -> Result<u8, Error> {
     let runs = journal.map_or_else(|| Ok(Vec::new()), History::runs)?;
     let mut out = io::stdout().lock();
+    if args.ids {
+        runs.iter().try_for_each(|run| writeln!(out, "{}", printable(&run.name)))?;
+        return Ok(exit::OK);
+    }
     match (args.format, &*runs) {
         (Format::Json, runs) => {
             let runs: Vec<Value> = runs.iter().map(object).collect();

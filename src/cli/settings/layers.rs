@@ -61,7 +61,7 @@ pub(super) const OWN_FILES: [(&str, &str); 18] = [
 
 /// Options that only the command line sets, because what a run sends must be visible in the command; and those that say
 /// which settings are read.
-const COMMAND_LINE: [&str; 29] = [
+const COMMAND_LINE: [&str; 31] = [
     "yes",
     "set",
     "comment-as",
@@ -84,6 +84,8 @@ const COMMAND_LINE: [&str; 29] = [
     "title-contains",
     "unassigned",
     "all",
+    "ids",
+    "list",
     "older-than",
     "incident",
     "comment",
