@@ -38,6 +38,11 @@ deny:
 fuzz *SECONDS_AND_TARGETS:
     fuzz/run {{SECONDS_AND_TARGETS}}
 
+# Build all packages into target/packages, install and run them (docs/packages.md says what it needs)
+package *ARCHITECTURES:
+    packaging/package {{ARCHITECTURES}}
+    packaging/try
+
 # Create the picture in the README from a real run (needs tmux and python3)
 picture:
     cargo build --release

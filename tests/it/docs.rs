@@ -166,7 +166,8 @@ fn ci_pins_actions_and_locks_commands() {
         assert!(line.contains("--locked") || needs_none.iter().any(|command| line.contains(command)), "{line}");
     }
     assert!(text("Cargo.toml").contains("[profile.release]\ndebug = false\nstrip = true\n"));
-    assert!(text(".github/workflows/release.yml").contains("run: .ci/release\n"));
+    assert!(text(".github/workflows/release.yml").contains("run: packaging/package\n"));
+    assert!(text("packaging/package").contains(".ci/release \"$target\"\n"));
     assert!(text(".ci/release").contains("--remap-path-prefix=$PWD=."));
     assert!(scripts.contains("cargo deny --locked check --disable-fetch advisories"));
 }
