@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use super::{container_arguments, cron_lines, sample, unit_settings, yaml_steps, yaml_values};
 use crate::faults::{is_root, tell};
-use crate::program::{Ended, Program, at_once, closing, fault_of, files_below, finished, started};
+use crate::program::{Ended, Program, at_once, closing, fault_of, files_below, finished, of_the_project, started};
 use crate::sign_in::kinds::{CLIENT, GITHUB_TOKEN, HOUR, Job, Kind, TENANT, write_secret};
 use crate::sign_in::sinks::Secrets;
 
@@ -103,7 +103,13 @@ impl Machine {
         for dir in others.iter().chain(&triage).chain(agent.iter().filter(|_| scheduler == Azure)) {
             fs::create_dir_all(root.path(dir)).expect("a directory");
         }
-        root.write("etc/bulk-triage/config.toml", format!("tenant = '{TENANT}'\nclient-id = '{CLIENT}'\n"));
+        // The files of a ConfigMap are links.
+        symlink("..data", root.path("in/close.csv")).expect("a link");
+        // As in the guide.
+        let guide = fs::read_to_string(of_the_project("docs/nightly.md")).expect("the guide");
+        let settings = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("settings");
+        assert!(settings.contains(TENANT) && settings.contains(CLIENT), "{settings}");
+        root.write("etc/bulk-triage/config.toml", settings);
         Machine { scheduler, root }
     }
 
@@ -207,8 +213,11 @@ impl Machine {
         let (_, state_dir) = text.split_once("name: BULK_TRIAGE_STATE_DIR\n").expect("a variable");
         let state_dir = &yaml_values(state_dir, &["value"])[0];
         self.root.write(&TOKEN_FILE[1..], job.program.read("federated"));
-        chown(self.root.path("state"), None, Some(65_532)).expect("root may");
-        fs::set_permissions(self.root.path("state"), Permissions::from_mode(0o2775)).expect("its owner");
+        // `fsGroup` gives volumes to the group.
+        for (path, mode) in [("state", 0o2775), (&TOKEN_FILE[1..], 0o640)] {
+            chown(self.root.path(path), None, Some(65_532)).expect("root may");
+            fs::set_permissions(self.root.path(path), Permissions::from_mode(mode)).expect("its owner");
+        }
         // All but the first are added by workload identity.
         let variables = [
             pair("BULK_TRIAGE_STATE_DIR", state_dir),
