@@ -5,7 +5,7 @@ use bumpalo::Bump;
 use super::rules::ReadyContract;
 use super::suggest::{either, nearest};
 use super::value::Requested;
-use crate::contract::Contract;
+use crate::contract::{BUILT_IN, Contract, load};
 use crate::input::normalized;
 use crate::model::diagnostic::{Repetition, Severity};
 use crate::text::{printable, truncate};
@@ -38,12 +38,11 @@ impl PropertyOverride {
             typed.split_once('=').ok_or_else(|| wrong("enter FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
         let ready = ReadyContract::new(contract);
         let names: Vec<&str> = contract.properties.iter().map(|property| property.name.as_str()).collect();
-        let index = contract.properties.iter().position(|property| {
-            [property.name.as_str(), property.column()].iter().any(|name| normalized(name) == normalized(field))
-        });
-        let index = index.ok_or_else(|| {
-            let help = match (ready.other_column(field), nearest(field, names.iter().copied())) {
-                (Some(other), _) => format!("use `--contract {}`", other.contract),
+        let index = position(field, contract).ok_or_else(|| {
+            let others = || BUILT_IN.iter().filter_map(|name| load(name).ok());
+            let other = others().find(|other| position(field, other).is_some());
+            let help = match (other, nearest(field, names.iter().copied())) {
+                (Some(other), _) => format!("use `--contract {}`", other.name),
                 (None, Some(meant)) => format!("did you mean `{meant}`?"),
                 (None, None) => format!("enter {}", either(names.iter().copied())),
             };
@@ -65,10 +64,16 @@ impl PropertyOverride {
     }
 }
 
+/// The property that `field` names: its name or its column.
+fn position(field: &str, contract: &Contract) -> Option<usize> {
+    contract.properties.iter().position(|property| {
+        [property.name.as_str(), property.column()].iter().any(|name| normalized(name) == normalized(field))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::load;
 
     #[test]
     fn set_takes_column_and_cell_spellings() {
@@ -88,6 +93,9 @@ mod tests {
             ("incidentId=7", "cannot be set"),
             ("status=resolvd", "did you mean `Resolved`?"),
             ("status=InProgress", "--contract defender"),
+            ("severity=high", "--contract graph"),
+            ("newSeverity=high", "--contract graph"),
+            ("resolvingComment=x", "--contract graph"),
             ("status=", "no value"),
             ("comment= ", "white space"),
             ("tags=+a; b", "sign"),

@@ -154,11 +154,6 @@ impl<'a> ReadyContract<'a> {
         named.is_some_and(|property| matches!(property.kind, ReadyKind::Append))
     }
 
-    /// The column of another contract with this name, in any spelling.
-    pub(super) fn other_column(&self, name: &str) -> Option<&OtherColumn> {
-        self.other_columns.iter().find(|other| normalized(&other.column) == normalized(name))
-    }
-
     /// `` `defender` accepts this: `--contract defender` ``, if another built-in contract accepts the value.
     pub(super) fn suggest_contract_for(&self, property: &str, value: &str) -> Option<String> {
         if !self.known.contains(&loose(value)) {

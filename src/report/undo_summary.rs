@@ -51,7 +51,7 @@ impl UndoStats {
             let (property, value) = (printable(property), truncate(value, SHOWN_VALUE));
             format!("cannot be undone, the API does not accept {value} for `{property}`: {}", named(lines))
         });
-        let comments = (self.comments > 0).then(|| format!("{} comments cannot be removed", self.comments));
+        let comments = (self.comments > 0).then(|| format!("{} cannot be removed", counted(self.comments, "comment")));
         let alerts = (self.resolved > 0).then(|| {
             let incidents = counted(self.resolved, "incident");
             format!(

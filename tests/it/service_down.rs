@@ -68,7 +68,7 @@ fn conditional_access_stops_at_once_with_advice() {
         let ended = program.send(&options).expect_code(5);
         let ended = ended.expect_text("Conditional Access blocks the token: insufficient_claims: ");
         assert!(!ended.outcomes().contains_key("failed"), "{}", ended.printed());
-        ended.expect_text("sign-in log").expect_text("(exit 5)");
+        ended.expect_text("more claims; ask an administrator").expect_text("sign-in log").expect_text("(exit 5)");
         program.send(&options).expect_code(0).expect_outcomes(&[("updated", 10)]);
         for id in 1..=10 {
             assert_eq!(program.comments(id).len(), 1, "{contract}, incident {id}");

@@ -170,7 +170,7 @@ codes! {
         "delete one of them"
     DOUBTFUL_VALUE "doubtful-value" Warning
         "The value is documented, but the service refuses it, has withdrawn it, or reserves it for itself."
-        "use another value, such as the one in the message"
+        "use another value: some messages name one"
     COMMA_IN_TAG "comma-in-tag" Warning
         "A tag contains a comma and is sent as one tag."
         "separate tags with semicolons: `a; b`"
