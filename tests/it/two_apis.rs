@@ -144,8 +144,9 @@ fn request_bodies_match_the_published_schema() {
     let schema = Schema::read();
     let program = with_contract("graph", || Program::new().file("every.jsonl", every_member(&schema)).emulator(|_| {}));
     let mut files = vec!["every.jsonl".to_owned()];
-    for name in names_in(&of_the_project("samples")) {
-        program.write(&name, fs::read(of_the_project("samples").join(&name)).expect("a sample"));
+    let samples = of_the_project("samples");
+    for name in names_in(&samples).into_iter().filter(|name| samples.join(name).is_file()) {
+        program.write(&name, fs::read(samples.join(&name)).expect("a sample"));
         files.push(name);
     }
     for name in files {

@@ -35,8 +35,8 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// Check an API emulator that is started for this command
-    #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = NOT_WITH_EMULATOR))]
-    #[cfg_attr(not(feature = "emulator"), arg(skip))]
+    #[cfg(feature = "emulator")]
+    #[arg(long, conflicts_with_all = NOT_WITH_EMULATOR)]
     pub(super) emulator: bool,
     /// How requests are sent.
     #[command(flatten)]
