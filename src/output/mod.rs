@@ -1,5 +1,5 @@
 //! Files for other programs: the [`results`] of a run, the incidents of a fetch ([`fetched`]), plans ([`plan_file`]) and
-//! [metrics](metrics_file).
+//! metrics.
 //! Text from outside passes through [`crate::text`].
 
 pub mod fetched;

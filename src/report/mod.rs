@@ -1,8 +1,8 @@
 //! Everything that people read about a run.
 //!
-//! Before a run: [`diagnostics`] or [`annotations`], a [`preview::Preview`] and a prompt. During a run: a
+//! Before a run: [`diagnostics`] or `annotations`, a [`preview::Preview`] and a prompt. During a run: a
 //! [`progress::Progress`]. After a run: a [`summary::Summary`], which ends with a [`next_command::NextCommand`]. For other
-//! readers there is a [`page`]: a review before a run, and a run report after it; a monitor reads [`metrics`].
+//! readers there is a [`page`]: a review before a run, and a run report after it; a monitor reads `metrics`.
 //! Without a run: a report of [`doctor`]. A [`reporter::Reporter`] passes the events of `apply` to the progress, the summary
 //! and the results file, which don't know each other.
 //! All text from outside passes through [`crate::text`].
