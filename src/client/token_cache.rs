@@ -368,7 +368,7 @@ impl CachedToken {
         }
         let (facts, renew_at) = facts_of(&token, Some(now));
         let token = token.text;
-        // Whoever was shown before the prompt is the one who changes the incidents.
+        // The caller must stay the one that was shown before the prompt.
         for identity in [tenant_of as fn(&TokenFacts) -> String, caller_of] {
             let (found, wanted) = (identity(&facts), identity(&self.facts));
             if found.to_lowercase() != wanted.to_lowercase() {

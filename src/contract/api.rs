@@ -62,7 +62,7 @@ pub struct ListNames {
     pub skip: String,
     /// The query parameter for a filter.
     pub filter: String,
-    /// The member with the URL of the next page, if pages are linked: the last one has none.
+    /// The member with the URL of the next page, if pages are linked. The last page lacks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// Page sizes, largest first: the smaller ones are used if a page fails.

@@ -30,7 +30,7 @@ fn with_faults(faults: &[&str]) -> Program {
     Program::new().file("requests.jsonl", "").faulty_emulator(faults)
 }
 
-/// A tenant's token with this permission that is valid for so many seconds.
+/// A token with this permission for a tenant, which expires after this number of seconds.
 fn token(audience: &str, permission: &str, seconds: i64) -> String {
     let expires = Clock::machine().now().wall.as_second() + seconds;
     jwt(&format!(

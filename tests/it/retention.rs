@@ -27,7 +27,7 @@ fn is_dated(name: &str, stem: &str) -> bool {
     of == stem && is_day && run.len() == 4
 }
 
-/// Makes a file that was just written look as if that was so many days ago.
+/// Sets the modification time of a file that was just written back by this number of days.
 fn age(program: &Program, name: &str, days: u64) {
     let file = File::options().append(true).open(program.path("r").join(name)).expect("a file");
     let written = file.metadata().and_then(|found| found.modified()).expect("a time");

@@ -21,7 +21,7 @@ pub(super) fn fresh_token(text: &[u8], now: Now) -> Result<Token, TokenTextError
 /// program or a file, an endpoint never has a token without JSON around it: such a text is what a proxy says.
 ///
 /// # Errors
-/// If the response says that it gives one, and has none.
+/// If the response claims success, but has no usable token.
 pub(super) fn issued_token(from: &str, reply: &Reply, now: Now) -> Option<Result<Token, SignInError>> {
     if reply.status != 200 || reply.incomplete.is_some() {
         return None;
