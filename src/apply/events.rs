@@ -95,3 +95,10 @@ pub trait Listener {
     /// flight.
     fn on_event(&mut self, event: Event) -> std::io::Result<()>;
 }
+
+/// Nobody listens.
+impl Listener for () {
+    fn on_event(&mut self, _: Event) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,6 +1,5 @@
 //! What `doctor` checks between this machine and the API: proxy, connection, clocks, token and permission.
 
-use std::io;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +7,6 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::inputs::{CLOCK, CONNECTION, Inputs, PERMISSION, PROXY, TOKEN, failure};
-use crate::apply::events::{Event, Listener};
 use crate::apply::{Completion, EngineEnd, ReadResult, ReadSource, StopReason, Wanted, read};
 use crate::cli::error::Error;
 use crate::cli::exit;
@@ -136,7 +134,7 @@ fn ask(
     journal.begin_reading(&scope, target.quota.longest())?;
     let settings = inputs.args.calls.options().to_read(&target.for_session(scope), fastrand::u64(..));
     let (stop, stopped) = watch::channel(false);
-    let (mut source, mut listener) = (FirstIncident::default(), Nobody);
+    let (mut source, mut listener) = (FirstIncident::default(), ());
     let wait = WAIT.max(inputs.args.calls.patience);
     runtime.block_on(async {
         let reading = read(journal, client, &settings, stopped, &mut source, &mut listener);
@@ -239,16 +237,6 @@ impl ReadSource for FirstIncident {
 
     fn calls_left(&self) -> u64 {
         u64::from(!self.is_requested)
-    }
-}
-
-/// Listens to nothing.
-#[derive(Debug)]
-struct Nobody;
-
-impl Listener for Nobody {
-    fn on_event(&mut self, _: Event) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -10,7 +10,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
     Completion, EngineEnd, ListSource, LocalFilter, PreflightSource, ReadResult, ReadSource, StopReason, Wanted, read,
 };
@@ -268,14 +267,6 @@ impl<R: ReadSource> ReadSource for Watched<R> {
     }
 }
 
-struct Deaf;
-
-impl Listener for Deaf {
-    fn on_event(&mut self, _: Event) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Reads with this reader. Returns how it ended, and the service.
 async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Completion, Arc<Service>) {
     let (_directory, disk) = disk();
@@ -311,7 +302,7 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Co
     let Scenario { concurrency, max_attempts, patience, .. } = **scenario;
     let settings = CallOptions { concurrency, max_attempts, patience }.to_read(&target, scenario.seed);
     let (_ask, stop) = watch::channel(false);
-    let mut listener = Deaf;
+    let mut listener = ();
     let whole = read(journal, client, &settings, stop, reader, &mut listener);
     let ended = tokio::time::timeout(Duration::from_hours(20), whole).await;
     let EngineEnd { completion: end, .. } = ended.expect("it ends").expect("the journal works");
