@@ -81,7 +81,7 @@ impl PreviewBuilder<'_> {
         [("active", resolved, "resolved"), ("all", assigned, "assigned")]
             .into_iter()
             .filter(|(_, rows, _)| *rows > 0)
-            .map(|(which, rows, done)| format!("{which} alerts of {} are {done}, too", counted(rows, "incident")))
+            .map(|(which, rows, done)| format!("{which} alerts of {} will be {done}, too", counted(rows, "incident")))
             .collect()
     }
 

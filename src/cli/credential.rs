@@ -207,7 +207,7 @@ impl Credential {
             (None, None) => String::new(),
         };
         let audience = site.audiences.first().map_or("", String::as_str);
-        say(&format!("signing in to {} by {kind}{at}, audience {}", site.origin, printable(audience)));
+        say(&format!("signing in to {} with {kind}{at}, audience {}", site.origin, printable(audience)));
     }
 
     fn application(&self, kind: AuthKind, host: SignInHost, resource: &str, clock: &Clock) -> Result<Entra, Error> {

@@ -115,7 +115,7 @@ fn each_host_shows_origin_sign_in_and_audience() {
 
         // Before anything leaves, all three are shown.
         let connects = service.connects();
-        let line = format!("signing in to {origin} by client-secret at {host}, audience {audience}\n");
+        let line = format!("signing in to {origin} with client-secret at {host}, audience {audience}\n");
         assert!(connects[0].said.contains(&line), "{options}: {}", connects[0].said);
         let hosts: Vec<&str> = connects.iter().map(|connect| connect.to.trim_end_matches(":443")).collect();
         assert_eq!(hosts[0], host, "{options}");
@@ -146,11 +146,11 @@ fn applications_sign_in_at_the_clouds_host() {
         };
         let mut with_certificate = command();
         with_certificate.args(["--client-certificate", "certificate.pem"]);
-        started(with_certificate).end().expect_code(0).expect_text("by client-certificate at login.");
+        started(with_certificate).end().expect_code(0).expect_text("with client-certificate at login.");
         let mut job = command();
         job.env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/github/token?api-version=2.0", program.origin()));
         job.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "a-token-of-the-job");
-        started(job).end().expect_code(0).expect_text("by github-oidc at login.");
+        started(job).end().expect_code(0).expect_text("with github-oidc at login.");
         let requests = program.sign_in_requests();
         let asked = requests.iter().flat_map(|request| &request.query).find(|(name, _)| name == "audience");
         let asked = asked.map(|(_, value)| value.clone());
@@ -183,7 +183,7 @@ fn other_credentials_request_the_same_audience() {
         let mut command = service.command(&program, "", &format!("{line} managed-identity"));
         command.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", program.origin()).env_remove("BULK_TRIAGE_TOKEN");
         let ended = started(command).end().expect_code(0);
-        ended.expect_text(&format!("by managed-identity, audience {audience}\n"));
+        ended.expect_text(&format!("with managed-identity, audience {audience}\n"));
         let resource = program.sign_in_requests()[0].query.iter().find(|(name, _)| name == "resource").cloned();
         assert_eq!(resource.map(|(_, value)| value).as_deref(), Some(audience));
 
@@ -194,7 +194,7 @@ fn other_credentials_request_the_same_audience() {
         let mut command = program.command(&format!("{line} azure-cli --patience 0"));
         command.env_remove("BULK_TRIAGE_TOKEN").env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
         command.env("HTTPS_PROXY", "http://127.0.0.1:1").args(["--tenant", TENANT]);
-        started(command).end().expect_text(&format!("by azure-cli, audience {audience}\n"));
+        started(command).end().expect_text(&format!("with azure-cli, audience {audience}\n"));
         assert!(program.read("asked").contains(&format!("--resource {audience} ")), "{}", program.read("asked"));
     }
 }

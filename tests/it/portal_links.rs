@@ -64,7 +64,7 @@ fn side_effects_on_alerts_are_stated_once() {
         .file("b.csv", "incidentId,status,assignedTo\n1,Resolved,ana@contoso.com\n3,,<clear>\n");
     let there = format!("--contract defender --base-url {}", program.origin());
     let shown = program.run(&format!("run b.csv --dry-run --report review.md {there}")).expect_code(0);
-    for text in ["active alerts of 1 incident are resolved, too", "all alerts of 1 incident are assigned, too"] {
+    for text in ["active alerts of 1 incident will be resolved, too", "all alerts of 1 incident will be assigned, too"] {
         assert_eq!(shown.printed().matches(text).count(), 1, "{}", shown.printed());
         assert!(program.read("review.md").contains(text));
     }

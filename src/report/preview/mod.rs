@@ -283,8 +283,8 @@ impl TargetLabel {
     pub fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
         let name = self.caller.as_ref().map(|caller| format!(" as {}", printable(caller)));
-        let by = self.credential.as_ref().map(|kind| format!(" by {}", printable(kind)));
-        let caller = [name, by].into_iter().flatten().reduce(|name, by| name + &by);
+        let kind = self.credential.as_ref().map(|kind| format!(" with {}", printable(kind)));
+        let caller = name.into_iter().chain(kind).reduce(|name, kind| name + &kind);
         let caller = caller.map(|caller| format!("signed in{caller}"));
         let proxy = self.proxy.as_ref().map(|proxy| format!("through the proxy {}", printable(proxy)));
         let certificates = Some(format!("certificates from {}", self.certificates));
@@ -364,7 +364,7 @@ mod tests {
             },
             contract: None,
             input: "close.csv".to_owned(),
-            alerts: vec!["active alerts of 1,000 incidents are resolved, too".to_owned()],
+            alerts: vec!["active alerts of 1,000 incidents will be resolved, too".to_owned()],
             notes: vec![],
             doubtful: vec![(998, "classification to `FalsePositive`: it was withdrawn".to_owned())],
             token_expires: Some(at("2026-11-24T17:40:00Z")),
@@ -403,7 +403,7 @@ mod tests {
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
                                              replaces the current tags
-        alerts    active alerts of 1,000 incidents are resolved, too
+        alerts    active alerts of 1,000 incidents will be resolved, too
         undo      cannot be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 10m: 500 of 1,000 rows fit
@@ -470,7 +470,7 @@ mod tests {
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
                                              replaces the current tags
-        alerts    active alerts of 1,000 incidents are resolved, too
+        alerts    active alerts of 1,000 incidents will be resolved, too
         undo      cannot be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 1h: all rows fit

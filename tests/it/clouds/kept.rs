@@ -39,7 +39,7 @@ fn plan_signs_in_to_its_own_cloud() {
     assert!(program.sign_in_requests().is_empty());
     let applied = run(&program, "apply a.plan --yes --cloud us-gov-high").expect_code(0);
     applied
-        .expect_text("signing in to https://graph.microsoft.us by client-secret at login.microsoftonline.us, audience");
+        .expect_text("signing in to https://graph.microsoft.us with client-secret at login.microsoftonline.us, audience");
     assert_eq!(program.updates().len(), 2);
 }
 

@@ -29,7 +29,7 @@ fn profile_signs_in_by_itself() {
             format!("base-url = '{origin}'\nauth = '{name}'\ntenant = '{TENANT}'\nclient-id = '{CLIENT}'\n");
         settings_file(&job.program, USER, &format!("[profiles.contoso]\n{of_profile}{proof}\nsettle = '150ms'\n"));
         let sent = run(&job, "run a.csv --yes --profile contoso").expect_code(0);
-        sent.expect_text(&format!("by {name}"));
+        sent.expect_text(&format!("with {name}"));
         assert_eq!(job.program.updates().len(), 3);
         let auth = shown(run(&job, "config --profile contoso --format json run"), "auth");
         assert_eq!(auth, (name.to_owned(), "~/.config/bulk-triage/config.toml:3 [profiles.contoso]".to_owned()));

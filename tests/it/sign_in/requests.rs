@@ -159,7 +159,7 @@ fn each_kind_sends_exactly_the_documented_requests() {
             _ => {
                 let host = job.program.origin();
                 let at = if kind.asks_entra() { format!(" at {host}") } else { String::new() };
-                let said = format!("signed in as {CLIENT} by {}{at}\n", kind.name());
+                let said = format!("signed in as {CLIENT} with {}{at}\n", kind.name());
                 assert!(ended.printed().contains(&said), "{said}: {}", ended.printed());
                 return;
             }
