@@ -12,7 +12,7 @@ use super::destination::absolute;
 use super::environment::{self, Environment};
 use super::global::{Format, GlobalArgs};
 use super::settings::{self, Defaults, Kind, Loaded, Row, load_contract, wrong_setting};
-use super::site::{CloudAndRegion, Place, Site};
+use super::site::{CloudAndRegion, OriginSources, Site};
 use super::terminal::Terminal;
 use super::usage::{self, usage_error};
 use crate::cli::error::Error;
@@ -143,8 +143,8 @@ fn completed(mut rows: Vec<Row>, used: &Settings, is_of_project: bool, env: &Env
     }
     if let Some(name) = used.value("--contract") {
         let contract = load_contract(name, used, is_of_project)?;
-        let place = Place::of_contract(used.value("--base-url"), contract.own_origin());
-        let site = Site::of(&contract, place, CloudAndRegion::of_settings(used), used)?;
+        let sources = OriginSources::of_contract(used.value("--base-url"), &contract);
+        let site = Site::of(&contract, &sources, CloudAndRegion::of_settings(used), used)?;
         for (name, value) in [("quota", contract.quota.to_string()), ("base-url", site.origin.to_string())] {
             if let Some(row) = rows.iter_mut().find(|row| row.name == name && row.value.is_none()) {
                 (row.value, row.origin) = (Some(value), Origin::Contract);

@@ -17,7 +17,7 @@ use super::preflight::Preflight;
 use super::row_options::RowArgs;
 use super::send;
 use super::show::{import, opened, say_next, say_report, show, write_review};
-use super::site::Place;
+use super::site::OriginSources;
 use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
@@ -102,9 +102,9 @@ pub(super) fn run(
     let settings = args.rows.resolve(global)?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
-    let place = Place::of_contract(args.base_url.as_deref(), settings.contract.own_origin());
+    let sources = OriginSources::of_contract(args.base_url.as_deref(), &settings.contract);
     let access = args.preflight.reads_all().then_some(Access::Read);
-    let target = Target::new(settings.contract.clone(), place, &args.calls, access, global, env)?;
+    let target = Target::new(settings.contract.clone(), &sources, &args.calls, access, global, env)?;
     let clock = Clock::machine();
     if args.preflight.reads_all() {
         target.expect_access(Access::Read, &clock)?;

@@ -1,9 +1,9 @@
-//! The target of a plan: it is only sent to the place and tenant, and under the contract, that it was created for.
+//! The target of a plan: it is sent only to the base URL and tenant, and under the contract, that it was created for.
 
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::site::Place;
+use super::site::OriginSources;
 use super::target::{Access, Target};
 use crate::cli::error::Error;
 use crate::client::{Origin, OriginError};
@@ -12,10 +12,10 @@ use crate::plan::PlanError;
 use crate::session::Plan;
 use crate::text::printable;
 
-/// Where a plan goes.
+/// The target of a plan.
 ///
 /// # Errors
-/// If the command line or the token is for another place or another tenant than the plan.
+/// If the command line or the token is for another base URL or tenant than the plan.
 pub(super) fn target_of(
     plan: &Plan,
     base_url: Option<&str>,
@@ -27,9 +27,11 @@ pub(super) fn target_of(
     let altered = |error: OriginError| PlanError::Altered { what: format!("line 1: {error}") };
     let origin = plan.header.origin.parse::<Origin>().map_err(altered);
     let origin = origin.map_err(|error| Error::Plan { path: plan.path.clone(), error })?.to_string();
-    let place = Place::kept(base_url, &origin, "the plan", global);
-    place.expect_named(|typed| is_for_another(plan, "place", &origin, &typed.to_string()))?;
-    let target = Target::new(plan.contract.clone(), place, calls, access, global, env)?;
+    let sources = OriginSources::kept(base_url, &origin, "the plan", global);
+    if let Some(typed) = sources.contradicting()? {
+        return Err(is_for_another(plan, "base URL", &origin, &typed.to_string()));
+    }
+    let target = Target::new(plan.contract.clone(), &sources, calls, access, global, env)?;
     match (plan.tenant(), &target.scope) {
         (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {
             Err(is_for_another(plan, "tenant", &planned.described(), &found.described()))

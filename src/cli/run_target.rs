@@ -3,7 +3,7 @@
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::site::Place;
+use super::site::OriginSources;
 use super::target::{Access, Target};
 use crate::cli::error::Error;
 use crate::journal::{Journal, RunSummary};
@@ -25,12 +25,14 @@ pub(super) fn target_of(
     let name = &run.name;
     let contract = contract_of(journal, run)?;
     contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
-    let place = Place::kept(base_url, &run.facts.origin, "the journal", global);
-    place.expect_named(|typed| Error::Usage {
-        message: format!("run {name} is for {}, not for {typed}", run.facts.origin),
-        hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
-    })?;
-    let target = Target::new(contract, place, calls, Some(access), global, env)?;
+    let sources = OriginSources::kept(base_url, &run.facts.origin, "the journal", global);
+    if let Some(typed) = sources.contradicting()? {
+        return Err(Error::Usage {
+            message: format!("run {name} is for {}, not for {typed}", run.facts.origin),
+            hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
+        });
+    }
+    let target = Target::new(contract, &sources, calls, Some(access), global, env)?;
     target.expect_access(access, journal.clock())?;
     let named = target.scope.as_ref().filter(|scope| scope.is_tenant());
     if named.is_some_and(|scope| !scope.is_same_tenant(&run.scope)) {

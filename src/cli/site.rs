@@ -13,15 +13,15 @@ use crate::model::cloud::Cloud;
 use crate::model::setting::{Origin as ValueOrigin, Settings};
 use crate::text::printable;
 
-/// What says where the API is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+/// What can name the origin of the API.
+#[derive(Clone, Debug)]
+pub(super) struct OriginSources<'a> {
     /// `--base-url`, which the user has typed or set in their own settings or a variable: no project file can set it.
-    pub(super) given: Option<&'a str>,
+    pub(super) base_url: Option<&'a str>,
     /// The origin of a plan, of a run, or of a contract that has one of its own.
-    pub(super) named: Option<&'a str>,
+    named: Option<String>,
     /// What names that: `the plan`.
-    pub(super) by: &'static str,
+    pub(super) named_by: &'static str,
 }
 
 /// What `--cloud` and `--region` say.
@@ -46,42 +46,34 @@ pub(super) struct Site {
     chosen_by: String,
 }
 
-impl<'a> Place<'a> {
-    /// The place of something that keeps its origin, such as a plan. A base URL of settings is for it only if it is the
-    /// same; a typed one must be.
-    pub(super) fn kept(given: Option<&'a str>, named: &'a str, by: &'static str, global: &GlobalArgs) -> Place<'a> {
+impl<'a> OriginSources<'a> {
+    /// For something that keeps its origin, such as a plan. A base URL of settings is for it only if it is the same; a
+    /// typed one must be.
+    pub(super) fn kept(
+        base_url: Option<&'a str>,
+        named: &str,
+        named_by: &'static str,
+        global: &GlobalArgs,
+    ) -> OriginSources<'a> {
         let origin = |text: &str| text.parse::<Origin>().ok();
-        let is_same = |given: &&str| origin(given).is_some_and(|given| Some(given) == origin(named));
-        let given = given.filter(|given| global.typed.has("--base-url") || is_same(given));
-        Place { given, named: Some(named), by }
+        let is_same = |url: &&str| origin(url).is_some_and(|url| Some(url) == origin(named));
+        let base_url = base_url.filter(|url| global.typed.has("--base-url") || is_same(url));
+        OriginSources { base_url, named: Some(named.to_owned()), named_by }
     }
 
-    /// The place of a contract, with the origin of its own if it has one.
-    pub(super) fn of_contract(given: Option<&'a str>, named: Option<&'a str>) -> Place<'a> {
-        Place { given, named, by: "the contract" }
+    /// For a contract.
+    pub(super) fn of_contract(base_url: Option<&'a str>, contract: &Contract) -> OriginSources<'a> {
+        OriginSources { base_url, named: contract.own_origin().map(str::to_owned), named_by: "the contract" }
     }
 
-    /// Checks that the given origin is the named one, if there is one. Anything can be tried out on this machine.
-    fn expect_same(&self, given: &Origin, described: &str) -> Result<(), Error> {
-        let Some(named) = self.named.map(str::parse::<Origin>).transpose()? else { return Ok(()) };
-        if *given == named || given.is_loopback() {
-            return Ok(());
-        }
-        Err(Error::Usage {
-            message: format!("{described} contradicts {named} ({})", self.by),
-            hint: Some("remove one of them".to_owned()),
-        })
-    }
-
-    /// Checks that `--base-url`, if there is one, is the named origin. `other`: the error if it is not.
+    /// The origin of `--base-url`, if that is not the named one.
     ///
     /// # Errors
-    /// If it is another origin, or can't be one.
-    pub(super) fn expect_named(&self, other: impl FnOnce(Origin) -> Error) -> Result<(), Error> {
-        match (self.given.map(str::parse::<Origin>).transpose()?, self.named) {
-            (Some(given), Some(named)) if given != named.parse()? => Err(other(given)),
-            _ => Ok(()),
-        }
+    /// If one of them can't be an origin.
+    pub(super) fn contradicting(&self) -> Result<Option<Origin>, OriginError> {
+        let (Some(base_url), Some(named)) = (self.base_url, &self.named) else { return Ok(None) };
+        let (origin, named): (Origin, Origin) = (base_url.parse()?, named.parse()?);
+        Ok(Some(origin).filter(|origin| *origin != named))
     }
 }
 
@@ -98,22 +90,30 @@ impl Site {
     /// If two of these contradict each other; if the API is not in the cloud, or has no such region.
     pub(super) fn of(
         contract: &Contract,
-        place: Place<'_>,
+        sources: &OriginSources<'_>,
         area: CloudAndRegion<'_>,
         settings: &Settings,
     ) -> Result<Site, Error> {
         let chosen = area.host(contract, settings)?;
-        let (origin, by): (Origin, String) = match (place.given, place.named, chosen) {
-            (Some(given), _, _) => {
-                let origin = given.parse();
-                let origin = origin.map_err(|error: OriginError| blame(settings, "--base-url", error.into()))?;
-                let by = described(settings, "--base-url", given);
-                place.expect_same(&origin, &by)?;
+        let (origin, by): (Origin, String) = match (sources.base_url, &sources.named, chosen) {
+            (Some(url), named, _) => {
+                let origin = url.parse();
+                let origin: Origin =
+                    origin.map_err(|error: OriginError| blame(settings, "--base-url", error.into()))?;
+                let by = described(settings, "--base-url", url);
+                // Anything can be tried out on this machine.
+                if let Some(named) = named
+                    && !origin.is_loopback()
+                    && sources.contradicting()?.is_some()
+                {
+                    let message = format!("{by} contradicts {named} ({})", sources.named_by);
+                    return Err(Error::Usage { message, hint: Some("remove one of them".to_owned()) });
+                }
                 (origin, by)
             }
-            (None, Some(named), _) => (named.parse()?, format!("{named} ({})", place.by)),
+            (None, Some(named), _) => (named.parse()?, format!("{named} ({})", sources.named_by)),
             (None, None, Some(host)) => (host.origin().parse()?, area.described(settings)),
-            (None, None, None) => (contract.origin.parse()?, format!("{} ({})", contract.origin, place.by)),
+            (None, None, None) => (contract.origin.parse()?, format!("{} ({})", contract.origin, sources.named_by)),
         };
         let known = contract.hosts().find(|host| host.name == origin.host_name());
         if known.is_none() {

@@ -9,7 +9,7 @@ use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::next_step::accepting;
 use super::settings::blame;
-use super::site::{Place, Site};
+use super::site::{OriginSources, Site};
 use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::cli::error::Error;
@@ -86,11 +86,10 @@ impl Target {
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let own = contract.own_origin().map(str::to_owned);
-        let place = Place::of_contract(args.base_url.as_deref(), own.as_deref());
+        let sources = OriginSources::of_contract(args.base_url.as_deref(), &contract);
         let access = if args.dry_run { Access::Read } else { Access::Write };
         let access = Some(access).filter(|_| !args.leaves_no_trace());
-        Target::new(contract, place, &args.send.calls, access, global, env)
+        Target::new(contract, &sources, &args.send.calls, access, global, env)
     }
 
     /// The target of any command. Without `access` it sends no request, and so requests no token.
@@ -99,13 +98,13 @@ impl Target {
     /// As [`Target::of_run`]; and if nobody has consented to the origin.
     pub(super) fn new(
         contract: Contract,
-        place: Place<'_>,
+        sources: &OriginSources<'_>,
         calls: &CallArgs,
         access: Option<Access>,
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        Target::without_token(contract, place, calls, global, env)?.signed_in(calls, access.is_some(), global, env)
+        Target::without_token(contract, sources, calls, global, env)?.signed_in(calls, access.is_some(), global, env)
     }
 
     /// The target, before anything is known about the token.
@@ -114,13 +113,13 @@ impl Target {
     /// If nobody has consented to the origin, or the quota exceeds the contract's.
     pub(super) fn without_token(
         contract: Contract,
-        place: Place<'_>,
+        sources: &OriginSources<'_>,
         calls: &CallArgs,
         global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let site = Site::of(&contract, place, (&calls.sign_in).into(), &global.settings)?;
-        let consented = place.consented(&site.origin, &contract, global)?;
+        let site = Site::of(&contract, sources, (&calls.sign_in).into(), &global.settings)?;
+        let consented = sources.consented(&site.origin, &contract, global)?;
         let origin = consented.origin().clone();
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
@@ -132,7 +131,7 @@ impl Target {
         }
         let refusal = consented.takes_opaque_only().then(|| {
             let why = "and a tenant's token is sent to this machine only if you confirm it";
-            Refusal::new(place.by, why, &origin, global)
+            Refusal::new(sources.named_by, why, &origin, global)
         });
         let is_https = origin.to_string().starts_with("https:");
         Ok(Target {
@@ -407,18 +406,18 @@ fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
     if is_usual || (origin.is_built_in() && scope.is_tenant()) { scope } else { scope.at(&family) }
 }
 
-impl Place<'_> {
+impl OriginSources<'_> {
     /// The origin, if the user has named it or nobody needs to. The one place where consent is found.
     ///
     /// # Errors
     /// If only a file or the journal names it.
     fn consented(&self, origin: &Origin, contract: &Contract, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
-        if self.given.is_some() {
+        if self.base_url.is_some() {
             return Ok(ConsentedOrigin::by_user(origin.clone()));
         }
         ConsentedOrigin::named(origin.clone(), contract).map_err(|NotConsented(origin)| {
             let why = "which is not built in, and your token is sent there only if you confirm it";
-            Refusal::new(self.by, why, &origin, global).into()
+            Refusal::new(self.named_by, why, &origin, global).into()
         })
     }
 }

@@ -184,7 +184,7 @@ fn plan_for_other_tenant_origin_contract_is_refused() {
     let program = program();
     plan(&program, "").expect_code(0);
     let other = apply(&program, "--base-url http://127.0.0.1:1").expect_code(2);
-    other.expect_text("is for another place").expect_text("not for http://127.0.0.1:1");
+    other.expect_text("is for another base URL").expect_text("not for http://127.0.0.1:1");
     apply(&program, "--contract defender").expect_code(2).expect_text("is for another contract");
     apply(&program, "--contract defender-classic").expect_code(0);
 

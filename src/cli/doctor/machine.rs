@@ -10,7 +10,7 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::cli::patience::open_journal_briefly;
 use crate::cli::settings::{Loaded, load_contract};
-use crate::cli::site::Place;
+use crate::cli::site::OriginSources;
 use crate::cli::target::Target;
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, StoreFacts, holder};
@@ -56,9 +56,8 @@ fn target(
     if args.emulator {
         return runtime.block_on(Target::emulated(contract, &args.calls));
     }
-    let own = contract.own_origin().map(str::to_owned);
-    let place = Place::of_contract(args.base_url.as_deref(), own.as_deref());
-    Target::without_token(contract, place, &args.calls, global, env)
+    let sources = OriginSources::of_contract(args.base_url.as_deref(), &contract);
+    Target::without_token(contract, &sources, &args.calls, global, env)
 }
 
 /// Checks the state directory by opening its journal, as each run does.

@@ -21,7 +21,7 @@ use super::patience::open_journal;
 use super::read_calls::read_list;
 use super::send::runtime;
 use super::settings::load_contract;
-use super::site::Place;
+use super::site::OriginSources;
 use super::target::{Access, Target};
 use super::terminal::Terminal;
 use crate::apply::Completion;
@@ -119,9 +119,8 @@ pub(super) fn run(
 
 /// Where the list is read.
 fn target(args: &FetchArgs, contract: Contract, global: &GlobalArgs, env: &Environment) -> Result<Target, Error> {
-    let own = contract.own_origin().map(str::to_owned);
-    let place = Place::of_contract(args.base_url.as_deref(), own.as_deref());
-    Target::new(contract, place, &args.calls, Some(Access::Read), global, env)
+    let sources = OriginSources::of_contract(args.base_url.as_deref(), &contract);
+    Target::new(contract, &sources, &args.calls, Some(Access::Read), global, env)
 }
 
 /// Prints the summary: on standard error if the list is on standard output.

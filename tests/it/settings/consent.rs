@@ -40,7 +40,7 @@ fn base_url_of_own_settings_is_no_contradiction() {
     run(&program, "apply a.plan --yes", &[]).expect_code(2).expect_text("the plan names http://127.0.0.1");
     run(&program, "apply a.plan --yes", &elsewhere).expect_code(2).expect_text("the plan names http://127.0.0.1");
     let typed = "apply a.plan --yes --base-url https://incidents.example.com";
-    run(&program, typed, &here).expect_code(2).expect_text("is for another place");
+    run(&program, typed, &here).expect_code(2).expect_text("is for another base URL");
     assert!(program.requests().is_empty());
     run(&program, "apply a.plan --yes --stop-after 0s", &here).expect_code(4);
     let resume = format!("runs resume {} --yes", program.last_run());
