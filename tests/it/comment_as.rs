@@ -8,10 +8,7 @@ const FILE: &str =
 
 /// The file, and an emulator of Graph.
 fn program() -> Program {
-    Program::new().file("a.csv", FILE).emulator(|settings| {
-        settings.contract = bulk_triage::contract::load("graph").expect("built in");
-        settings.incidents = "1-9".parse().expect("incidents");
-    })
+    Program::new().file("a.csv", FILE).emulator_of("graph", "1-9", |_| ())
 }
 
 /// The requests that change incidents, sorted.

@@ -1,7 +1,5 @@
 //! What a person reads about rows of two requests: preview, prompt, summary, results and pages.
 
-use bulk_triage::contract;
-
 use crate::pages::is_progress;
 use crate::program::{Program, fault_of};
 use crate::story::Story;
@@ -10,9 +8,7 @@ use crate::terminal::Pty;
 const FILE: &str = "incidentId,status,comment\n1,Resolved,Tuned\n2,Resolved,Tuned\n3,Active,Look\n";
 
 fn program(faults: &[&str]) -> Program {
-    Program::new().file("a.csv", FILE).emulator(|settings| {
-        settings.contract = contract::load("graph").expect("built in");
-        settings.incidents = "1-9".parse().expect("incidents");
+    Program::new().file("a.csv", FILE).emulator_of("graph", "1-9", |settings| {
         settings.faults = faults.iter().map(|fault| fault_of(fault)).collect();
     })
 }

@@ -6,11 +6,13 @@ use crate::program::Program;
 
 /// An emulator of the contract's API.
 fn program(contract: &str, merged: &[(u64, u64)]) -> Program {
-    Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n").emulator(|settings| {
-        settings.contract = contract::load(contract).expect("built in");
-        settings.incidents = "1-3".parse().expect("incidents");
-        settings.merged = merged.iter().copied().collect();
-    })
+    Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n").emulator_of(
+        contract,
+        "1-3",
+        |settings| {
+            settings.merged = merged.iter().copied().collect();
+        },
+    )
 }
 
 fn link(id: u64) -> String {
@@ -64,7 +66,8 @@ fn side_effects_on_alerts_are_stated_once() {
         .file("b.csv", "incidentId,status,assignedTo\n1,Resolved,ana@contoso.com\n3,,<clear>\n");
     let there = format!("--contract defender --base-url {}", program.origin());
     let shown = program.run(&format!("run b.csv --dry-run --report review.md {there}")).expect_code(0);
-    for text in ["active alerts of 1 incident will be resolved, too", "all alerts of 1 incident will be assigned, too"] {
+    for text in ["active alerts of 1 incident will be resolved, too", "all alerts of 1 incident will be assigned, too"]
+    {
         assert_eq!(shown.printed().matches(text).count(), 1, "{}", shown.printed());
         assert!(program.read("review.md").contains(text));
     }

@@ -131,6 +131,15 @@ impl Program {
         self
     }
 
+    /// Starts an emulator with the contract and the incidents (`1-9`) that are named.
+    pub(crate) fn emulator_of(self, contract: &str, incidents: &str, change: impl FnOnce(&mut Settings)) -> Program {
+        self.emulator(|settings| {
+            settings.contract = contract::load(contract).expect("a built-in contract");
+            settings.incidents = incidents.parse().expect("incidents");
+            change(settings);
+        })
+    }
+
     /// Starts an emulator with these faults.
     pub(crate) fn faulty_emulator(self, faults: &[&str]) -> Program {
         self.emulator(|settings| settings.faults = faults.iter().map(|fault| fault_of(fault)).collect())

@@ -38,8 +38,9 @@ fn plan_signs_in_to_its_own_cloud() {
     ended.expect_text("`--cloud us-gov-gcc` (~/.config/bulk-triage/config.toml:1)").expect_text("--cloud us-gov-high");
     assert!(program.sign_in_requests().is_empty());
     let applied = run(&program, "apply a.plan --yes --cloud us-gov-high").expect_code(0);
-    applied
-        .expect_text("signing in to https://graph.microsoft.us with client-secret at login.microsoftonline.us, audience");
+    applied.expect_text(
+        "signing in to https://graph.microsoft.us with client-secret at login.microsoftonline.us, audience",
+    );
     assert_eq!(program.updates().len(), 2);
 }
 
