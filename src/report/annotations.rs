@@ -48,7 +48,10 @@ impl<W: Write> Annotations<W> {
     /// # Errors
     /// If `out` fails.
     pub(crate) fn add(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
-        let kind = if diagnostic.severity == Severity::Error { &mut self.errors } else { &mut self.warnings };
+        let kind = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
         kind.count += 1;
         match self.style {
             AnnotationStyle::Azure => writeln!(self.out, "{}", azure_line(diagnostic)),
@@ -66,32 +69,27 @@ impl<W: Write> Annotations<W> {
     /// # Errors
     /// If `out` fails.
     pub(crate) fn finish(mut self, are_all: bool) -> io::Result<W> {
-        for (name, kind) in [(ERROR, &self.errors), (WARNING, &self.warnings)] {
+        let kinds = [(Severity::Error, &self.errors), (Severity::Warning, &self.warnings)];
+        for (severity, kind) in kinds {
             for line in &kind.kept {
                 writeln!(self.out, "{line}")?;
             }
             let more = kind.count - kind.kept.len() as u64;
             if self.style == AnnotationStyle::GitHub && more > 0 {
-                writeln!(self.out, "::{name}::and {more} more")?;
+                writeln!(self.out, "::{}::and {more} more", severity.name())?;
             }
         }
         if are_all {
-            writeln!(self.out, "{}, {}", counted(self.errors.count, ERROR), counted(self.warnings.count, WARNING))?;
+            let [errors, warnings] = kinds.map(|(severity, kind)| counted(kind.count, severity.name()));
+            writeln!(self.out, "{errors}, {warnings}")?;
         }
         Ok(self.out)
     }
 }
 
-const ERROR: &str = "error";
-const WARNING: &str = "warning";
-
-fn name(severity: Severity) -> &'static str {
-    if severity == Severity::Error { ERROR } else { WARNING }
-}
-
 /// `::error file=close.csv,line=8,col=7,title=unknown-value::…`
 fn github_line(diagnostic: &Diagnostic) -> String {
-    let mut line = format!("::{} file={}", name(diagnostic.severity), github_property(&diagnostic.file));
+    let mut line = format!("::{} file={}", diagnostic.severity.name(), github_property(&diagnostic.file));
     for (property, number) in [("line", diagnostic.line), ("col", diagnostic.column)] {
         line.extend(number.map(|number| format!(",{property}={number}")));
     }
@@ -101,7 +99,7 @@ fn github_line(diagnostic: &Diagnostic) -> String {
 /// `##vso[task.logissue type=error;sourcepath=close.csv;linenumber=8;columnnumber=7;code=unknown-value]…`
 fn azure_line(diagnostic: &Diagnostic) -> String {
     let file = azure_property(&diagnostic.file);
-    let mut line = format!("##vso[task.logissue type={};sourcepath={file}", name(diagnostic.severity));
+    let mut line = format!("##vso[task.logissue type={};sourcepath={file}", diagnostic.severity.name());
     for (property, number) in [("linenumber", diagnostic.line), ("columnnumber", diagnostic.column)] {
         line.extend(number.map(|number| format!(";{property}={number}")));
     }

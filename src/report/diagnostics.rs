@@ -90,7 +90,7 @@ impl<W: Write> HumanDiagnostics<W> {
             let mut counts: Vec<_> = self.counts.into_iter().collect();
             counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             for ((severity, code), count) in counts {
-                writeln!(self.out, "{count:>10} {} {code}", name(severity))?;
+                writeln!(self.out, "{count:>10} {} {code}", severity.name())?;
             }
             writeln!(self.out)?;
         }
@@ -146,19 +146,12 @@ impl<W: Write> JsonDiagnostics<W> {
     }
 }
 
-fn name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
-}
-
 fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let before_title = name(diagnostic.severity).len() + diagnostic.code.len() + 4;
+    let before_title = diagnostic.severity.name().len() + diagnostic.code.len() + 4;
     let title = wrapped(&printable(&diagnostic.message), WIDTH - before_title);
     let title_lines = title.lines().count();
     let file = printable(&diagnostic.file);

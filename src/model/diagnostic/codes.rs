@@ -15,6 +15,17 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
 /// A kind of problem.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
@@ -212,13 +223,9 @@ pub static UNUSUAL_VALUES: Code = Code {
 /// The table of `docs/diagnostics.md`, in Markdown.
 #[must_use]
 pub fn markdown_table() -> String {
-    let rows = ALL.iter().map(|code| {
-        let severity = match code.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        format!("| `{}` | {severity} | {} | {} |\n", code.name, code.meaning, code.advice)
-    });
+    let rows = ALL
+        .iter()
+        .map(|code| format!("| `{}` | {} | {} | {} |\n", code.name, code.severity.name(), code.meaning, code.advice));
     ["| code | severity | meaning | what to do |\n| --- | --- | --- | --- |\n".to_owned()]
         .into_iter()
         .chain(rows)
