@@ -16,7 +16,10 @@ pub enum State {
     /// A run can start, but something needs attention.
     Warn,
     /// No run can start.
-    Fail,
+    Fail {
+        /// The exit code, if this is the first failure.
+        exit: u8,
+    },
     /// Not checked, because another check failed.
     Skip,
 }
@@ -28,7 +31,7 @@ impl State {
         match self {
             State::Ok => "ok",
             State::Warn => "warn",
-            State::Fail => "fail",
+            State::Fail { .. } => "fail",
             State::Skip => "skip",
         }
     }
@@ -37,7 +40,7 @@ impl State {
         match self {
             State::Ok => Some(GREEN),
             State::Warn => Some(YELLOW),
-            State::Fail => Some(RED),
+            State::Fail { .. } => Some(RED),
             State::Skip => None,
         }
     }
@@ -54,21 +57,25 @@ pub struct Check {
     pub finding: String,
     /// What to do about it, unless the finding says so.
     pub help: Option<String>,
-    /// The exit code if this is the first failure; else 0.
-    pub code: u8,
 }
 
 impl Check {
     /// A check that found no problem.
     #[must_use]
     pub fn ok(name: &'static str, finding: impl Into<String>) -> Check {
-        Check { name, state: State::Ok, finding: finding.into(), help: None, code: 0 }
+        Check { name, state: State::Ok, finding: finding.into(), help: None }
     }
 
     /// A check that found something that needs attention.
     #[must_use]
     pub fn warn(name: &'static str, finding: impl Into<String>, help: impl Into<String>) -> Check {
         Check { state: State::Warn, help: Some(help.into()), ..Check::ok(name, finding) }
+    }
+
+    /// A check that failed.
+    #[must_use]
+    pub fn fail(name: &'static str, finding: impl Into<String>, help: Option<String>, exit: u8) -> Check {
+        Check { state: State::Fail { exit }, help, ..Check::ok(name, finding) }
     }
 
     /// A check that was left out, because these failed.
@@ -81,14 +88,22 @@ impl Check {
     /// Whether no run can start because of it.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.state == State::Fail
+        matches!(self.state, State::Fail { .. })
     }
+}
+
+/// The first failure and its exit code.
+fn first_failure(checks: &[Check]) -> Option<(&Check, u8)> {
+    checks.iter().find_map(|check| match check.state {
+        State::Fail { exit } => Some((check, exit)),
+        _ => None,
+    })
 }
 
 /// The exit code of these checks: that of the first failure.
 #[must_use]
-pub fn code_of(checks: &[Check]) -> u8 {
-    checks.iter().find(|check| check.is_failure()).map_or(0, |check| check.code)
+pub fn exit_code(checks: &[Check]) -> u8 {
+    first_failure(checks).map_or(0, |(_, exit)| exit)
 }
 
 /// Writes them for people.
@@ -106,8 +121,8 @@ pub fn write_text(checks: &[Check], mut out: impl Write, layout: Layout) -> io::
     for (check, help) in checks.iter().filter_map(|check| Some((check, check.help.as_ref()?))) {
         writeln!(out, "help: {}: {}", check.name, printable(help))?;
     }
-    if let Some(first) = checks.iter().find(|check| check.is_failure()) {
-        writeln!(out, "failed: {} (exit {})", first.name, first.code)?;
+    if let Some((check, exit)) = first_failure(checks) {
+        writeln!(out, "failed: {} (exit {exit})", check.name)?;
     }
     Ok(())
 }
@@ -119,5 +134,5 @@ pub fn write_text(checks: &[Check], mut out: impl Write, layout: Layout) -> io::
 pub fn write_json(checks: &[Check], mut out: impl Write) -> io::Result<()> {
     let object = |check: &Check| json!({ "check": check.name, "state": check.state.name(), "finding": check.finding, "help": check.help });
     let all: Vec<Value> = checks.iter().map(object).collect();
-    writeln!(out, "{}", escape_json(&json!({ "checks": all, "exit": code_of(checks) }).to_string()))
+    writeln!(out, "{}", escape_json(&json!({ "checks": all, "exit": exit_code(checks) }).to_string()))
 }

@@ -11,7 +11,7 @@ use crate::cli::global::{Format, GlobalArgs};
 use crate::cli::terminal::Terminal;
 use crate::clock::Clock;
 use crate::contract::BUILT_IN;
-use crate::report::doctor::{Check, State};
+use crate::report::doctor::Check;
 
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const STATE_DIRECTORY: &str = "state directory";
@@ -58,5 +58,5 @@ pub(super) struct Inputs<'a> {
 
 /// A check that failed with an error, which other commands would end with.
 pub(super) fn failure(name: &'static str, error: &Error) -> Check {
-    Check { state: State::Fail, help: error.hint(), code: error.exit_code(), ..Check::ok(name, error.to_string()) }
+    Check::fail(name, error.to_string(), error.hint(), error.exit_code())
 }

@@ -64,10 +64,8 @@ fn target(
 pub(super) fn state_directory(inputs: Inputs<'_>) -> (Check, Option<Journal>) {
     match state_dir(inputs.global).and_then(|dir| open(&dir, inputs.clock)) {
         Ok((journal, facts)) => (rated(&facts), Some(journal)),
-        Err(error) => {
-            let check = failure(STATE_DIRECTORY, &error);
-            (Check { code: exit::USAGE, ..check }, None)
-        }
+        // Also for an error that would end a run with another code: here, nothing has been sent.
+        Err(error) => (Check::fail(STATE_DIRECTORY, error.to_string(), error.hint(), exit::USAGE), None),
     }
 }
 

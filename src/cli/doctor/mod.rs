@@ -18,7 +18,7 @@ use super::settings::Loaded;
 use super::terminal::Terminal;
 use crate::cli::error::Error;
 use crate::clock::Clock;
-use crate::report::doctor::{Check, code_of, write_json, write_text};
+use crate::report::doctor::{Check, exit_code, write_json, write_text};
 
 /// Makes all checks. Returns the exit code.
 ///
@@ -70,5 +70,5 @@ fn report(checks: &[Check], args: &DoctorArgs, terminal: &Terminal) -> Result<u8
         Format::Human => write_text(checks, io::stdout().lock(), terminal.out)?,
         Format::Json => write_json(checks, io::stdout().lock())?,
     }
-    Ok(code_of(checks))
+    Ok(exit_code(checks))
 }

@@ -33,7 +33,8 @@ pub(super) async fn connection(target: &Target) -> (Check, Check) {
     let origin = target.origin();
     let proxy = Proxy::for_origin(origin);
     let through = proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
-    let ok = Check::ok(PROXY, proxy.as_ref().map_or_else(|| "none for this target".to_owned(), ToString::to_string));
+    let proxy_ok =
+        Check::ok(PROXY, proxy.as_ref().map_or_else(|| "none for this target".to_owned(), ToString::to_string));
     let refused = |proxy: Check| {
         let connection = Check::skip(CONNECTION, &[&proxy]);
         (proxy, connection)
@@ -41,28 +42,24 @@ pub(super) async fn connection(target: &Target) -> (Check, Check) {
     let transport = match target.transport(1) {
         Ok(transport) => transport,
         Err(error @ HttpError::ProxyScheme(_)) => return refused(failure(PROXY, &error.into())),
-        Err(error) => return (ok, failure(CONNECTION, &error.into())),
+        Err(error) => return (proxy_ok, failure(CONNECTION, &error.into())),
     };
     let Err(error) = transport.connect().await else {
         let certificates = Some(target.shown().certificates).filter(|names| !names.is_empty());
         let certificates = certificates.map_or_else(String::new, |names| format!("; certificates from {names}"));
-        return (ok, Check::ok(CONNECTION, format!("connected to {origin}{through}{certificates}")));
+        return (proxy_ok, Check::ok(CONNECTION, format!("connected to {origin}{through}{certificates}")));
     };
     // It says what to do.
-    let unreachable = |name| Check { code: exit::USAGE, ..failed(name, error.message.clone()) };
+    let unreachable = |name| Check::fail(name, error.message.clone(), None, exit::USAGE);
     match error.obstacle {
         Some(Obstacle::Proxy { .. }) => refused(unreachable(PROXY)),
-        Some(_) => (ok, unreachable(CONNECTION)),
+        Some(_) => (proxy_ok, unreachable(CONNECTION)),
         None => {
             let help = "check that the service runs, the network and the firewall; to use a proxy, set HTTPS_PROXY";
             let finding = format!("{} ({origin}{through})", error.message);
-            (ok, Check { code: exit::STOPPED, help: Some(help.to_owned()), ..failed(CONNECTION, finding) })
+            (proxy_ok, Check::fail(CONNECTION, finding, Some(help.to_owned()), exit::STOPPED))
         }
     }
-}
-
-fn failed(name: &'static str, finding: impl Into<String>) -> Check {
-    Check { state: State::Fail, ..Check::ok(name, finding) }
 }
 
 /// Gets a token, and checks what it says about itself.
@@ -77,7 +74,7 @@ pub(super) fn token(inputs: Inputs<'_>, target: Target) -> (Check, Option<Target
     let Some(tokens) = &target.tokens else { return (failure(TOKEN, &Error::NoToken), None) };
     let (facts, now) = (tokens.claims(), clock.now().wall);
     let credential = target.credential_name().unwrap_or_else(|| "the emulator's token".to_owned());
-    let finding = format!("{credential}: {}", described(&target, &facts, now));
+    let finding = format!("{credential}: {}", claims(&target, &facts, now));
     let is_short = facts.expires.is_some_and(|expires| expires.duration_since(now) < LITTLE_TIME);
     let check = if is_short && !tokens.can_be_renewed() {
         Check::warn(TOKEN, finding, "get a new token, or sign in with --auth, which renews tokens")
@@ -87,8 +84,8 @@ pub(super) fn token(inputs: Inputs<'_>, target: Target) -> (Check, Option<Target
     (check, Some(target))
 }
 
-/// What a token says about itself.
-fn described(target: &Target, facts: &TokenFacts, now: Timestamp) -> String {
+/// What a token says about itself, and what is known of its tenant.
+fn claims(target: &Target, facts: &TokenFacts, now: Timestamp) -> String {
     let tenant = target.scope.as_ref().filter(|scope| !scope.is_origin()).map(TenantKey::described);
     let tenant = facts.tenant.as_ref().map(|tenant| format!("tenant {tenant}")).or(tenant);
     let caller = target.shown().caller.map(|caller| format!("as {caller}"));
@@ -105,9 +102,9 @@ fn described(target: &Target, facts: &TokenFacts, now: Timestamp) -> String {
 /// Reads one incident of the list, and compares the clocks.
 pub(super) fn permission(inputs: Inputs<'_>, target: &Target, journal: Journal, runtime: &Runtime) -> (Check, Check) {
     let offset = ClockOffset::default();
-    let end = ask(inputs, target, journal, runtime, offset.clone());
+    let end = read_one(inputs, target, journal, runtime, offset.clone());
     let permission = match end {
-        Ok(end) => judged(inputs, target, &end),
+        Ok(end) => permission_check(inputs, target, &end),
         Err(error) => failure(PERMISSION, &error),
     };
     let clock = offset.get().map_or_else(
@@ -115,12 +112,12 @@ pub(super) fn permission(inputs: Inputs<'_>, target: &Target, journal: Journal, 
             State::Ok => Check::warn(CLOCK, "the response has no `Date`", "compare this machine's clock by hand"),
             _ => Check::skip(CLOCK, &[&permission]),
         },
-        compared,
+        clock_check,
     );
     (clock, permission)
 }
 
-fn ask(
+fn read_one(
     inputs: Inputs<'_>,
     target: &Target,
     mut journal: Journal,
@@ -148,7 +145,7 @@ fn ask(
 }
 
 /// What the end of the request means.
-fn judged(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Check {
+fn permission_check(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Check {
     let Completion::Stopped(stop) = &end.completion else {
         let tokens = target.tokens.as_ref().map(|tokens| tokens.claims()).unwrap_or_default();
         return match target.expect_access(Access::Write, inputs.clock) {
@@ -180,17 +177,17 @@ fn judged(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Check {
         exit::NOT_ALLOWED if !matches!(stop, StopReason::Forbidden { .. }) => Some("get a new token"),
         _ => None,
     };
-    Check { code, help: help.map(str::to_owned), ..failed(PERMISSION, stop_message(stop, &target.contract)) }
+    Check::fail(PERMISSION, stop_message(stop, &target.contract), help.map(str::to_owned), code)
 }
 
 /// The check of the clock, from how far the server's is ahead.
-fn compared(ahead: SignedDuration) -> Check {
+fn clock_check(ahead: SignedDuration) -> Check {
     let difference = lasting(Duration::from_secs(ahead.unsigned_abs().as_secs()));
     let way = if ahead.is_positive() { "behind" } else { "ahead of" };
     let finding = format!("{difference} {way} the service's clock");
     let help = "synchronize this machine's clock (NTP)";
     if ahead.abs() > CLOCK_FAILS {
-        Check { help: Some(help.to_owned()), code: exit::USAGE, ..failed(CLOCK, finding) }
+        Check::fail(CLOCK, finding, Some(help.to_owned()), exit::USAGE)
     } else if ahead.abs() > CLOCK_WARNS {
         Check::warn(CLOCK, finding, help)
     } else {
@@ -246,12 +243,16 @@ mod tests {
 
     #[test]
     fn clocks_may_differ_by_five_seconds() {
-        for (seconds, state) in
-            [(0, State::Ok), (5, State::Ok), (-6, State::Warn), (300, State::Warn), (-301, State::Fail)]
-        {
-            assert_eq!(compared(SignedDuration::from_secs(seconds)).state, state, "{seconds}");
+        for (seconds, state) in [
+            (0, State::Ok),
+            (5, State::Ok),
+            (-6, State::Warn),
+            (300, State::Warn),
+            (-301, State::Fail { exit: exit::USAGE }),
+        ] {
+            assert_eq!(clock_check(SignedDuration::from_secs(seconds)).state, state, "{seconds}");
         }
-        assert_eq!(compared(SignedDuration::from_secs(6)).finding, "6 s behind the service's clock");
-        assert_eq!(compared(SignedDuration::from_secs(-66)).finding, "1 min 6 s ahead of the service's clock");
+        assert_eq!(clock_check(SignedDuration::from_secs(6)).finding, "6 s behind the service's clock");
+        assert_eq!(clock_check(SignedDuration::from_secs(-66)).finding, "1 min 6 s ahead of the service's clock");
     }
 }
