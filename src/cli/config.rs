@@ -85,7 +85,7 @@ fn of_command(
         .chain(before.flatten().map(Into::into))
         .chain(args.words.iter().cloned())
         .collect();
-    let loaded = settings::load(&settings::wanted(plain.clone(), &arguments), &environment::surroundings())?;
+    let loaded = settings::load(&settings::early_options(plain.clone(), &arguments), &environment::surroundings())?;
     let mut command = relaxed(plain, &loaded.defaults);
     let matches = match command.try_get_matches_from_mut(&arguments) {
         Ok(matches) => matches,
@@ -177,8 +177,8 @@ fn write_rows(format: Format, command: Option<&str>, rows: &[Row], terminal: &Te
 }
 
 fn list_files(format: Format, plain: &Command, global: &GlobalArgs, terminal: &Terminal) -> Result<(), Error> {
-    let wanted = settings::wanted(plain.clone(), &global.words);
-    let sources = settings::sources(&wanted, &environment::surroundings())?;
+    let early = settings::early_options(plain.clone(), &global.words);
+    let sources = settings::sources(&early, &environment::surroundings())?;
     let mut out = io::stdout().lock();
     let files: Vec<(&str, String, String)> = sources
         .into_iter()

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::figures::Figures;
-use super::settings::{Loaded, Wanted};
+use super::settings::{EarlyOptions, Loaded};
 use super::terminal::say;
 use crate::clock::{BootTime, Clock};
 use crate::files::PathError;
@@ -29,8 +29,8 @@ pub(super) struct NamedFile {
 
 impl NamedFile {
     /// The file, if the command has one. `tenant`: that of the environment.
-    pub(super) fn find(wanted: &Wanted, loaded: &Loaded, tenant: Option<&str>) -> Option<NamedFile> {
-        if wanted.is_dry_run || !COMMANDS.contains(&&*wanted.command) {
+    pub(super) fn find(early: &EarlyOptions, loaded: &Loaded, tenant: Option<&str>) -> Option<NamedFile> {
+        if early.is_dry_run || !COMMANDS.contains(&&*early.command) {
             return None;
         }
         let value = |typed: &Option<_>, option: &str| {
@@ -40,11 +40,11 @@ impl NamedFile {
         let text = |value: Option<&OsStr>| value.map(|value| value.to_string_lossy().into_owned());
         let clock = Clock::machine();
         Some(NamedFile {
-            path: value(&wanted.metrics_file, "--metrics-file")?.into(),
-            tenant: text(value(&wanted.tenant, "--tenant").as_deref())
+            path: value(&early.metrics_file, "--metrics-file")?.into(),
+            tenant: text(value(&early.tenant, "--tenant").as_deref())
                 .or(tenant.map(str::to_owned))
                 .unwrap_or_default(),
-            profile: text(value(&wanted.profile, "--profile").as_deref()).unwrap_or_default(),
+            profile: text(value(&early.profile, "--profile").as_deref()).unwrap_or_default(),
             started_at: clock.now().boot,
             clock,
         })

@@ -155,8 +155,8 @@ pub fn main() -> u8 {
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let wanted = settings::wanted(Cli::command(), &arguments);
-    let (loaded, unusable) = match settings::load(&wanted, &environment::surroundings()) {
+    let early = settings::early_options(Cli::command(), &arguments);
+    let (loaded, unusable) = match settings::load(&early, &environment::surroundings()) {
         Ok(loaded) => (loaded, None),
         Err(error) => (Loaded::default(), Some(error)),
     };
@@ -174,7 +174,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         return exit::OK;
     }
     let json = JsonTo::asked_for(&arguments);
-    let metrics = NamedFile::find(&wanted, &loaded, environment.azure.tenant.as_deref());
+    let metrics = NamedFile::find(&early, &loaded, environment.azure.tenant.as_deref());
     let figures = Rc::default();
     let command = || {
         let result = match parsed {

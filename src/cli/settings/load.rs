@@ -19,9 +19,9 @@ use crate::model::setting::Settings;
 use crate::report::next_command::NextCommand;
 use crate::text::printable;
 
-/// What the command line says about settings files, and what is needed however wrong the rest is.
+/// What is read from the command line before the rest is parsed, and however wrong the rest is.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct EarlyOptions {
     /// The command: `runs resume`.
     pub(crate) command: String,
     /// `--metrics-file`
@@ -88,13 +88,13 @@ pub(crate) struct Loaded {
     pub(crate) unknown_variables: Vec<String>,
 }
 
-/// What the command line says about settings files: found first, because it decides on the defaults of the rest. What is
-/// wrong with the rest is found when it is parsed with them.
-pub(crate) fn wanted(command: Command, arguments: &[OsString]) -> Wanted {
+/// The early options of a command line. Settings files hold the defaults of the rest, so they come first. What is wrong with
+/// the rest is found when it is parsed with these defaults.
+pub(crate) fn early_options(command: Command, arguments: &[OsString]) -> EarlyOptions {
     // It would end with the help, before anything behind `--help` is seen.
     let command = command.ignore_errors(true).disable_help_flag(true).disable_version_flag(true);
     let Ok(matches) = command.disable_help_subcommand(true).try_get_matches_from(arguments) else {
-        return Wanted::default();
+        return EarlyOptions::default();
     };
     let (mut called, mut names) = (&matches, Vec::new());
     while let Some((name, below)) = called.subcommand() {
@@ -102,7 +102,7 @@ pub(crate) fn wanted(command: Command, arguments: &[OsString]) -> Wanted {
         names.push(name);
     }
     let typed = |id: &str| called.try_get_raw(id).ok().flatten().and_then(Iterator::last).map(OsStr::to_owned);
-    Wanted {
+    EarlyOptions {
         command: names.join(" "),
         metrics_file: typed("metrics_file"),
         tenant: typed("tenant"),
@@ -124,10 +124,10 @@ impl Loaded {
 ///
 /// # Errors
 /// If a file can't be read, is not to be trusted or sets what it can't; if a profile is unknown.
-pub(crate) fn load(wanted: &Wanted, around: &Surroundings) -> Result<Loaded, Error> {
+pub(crate) fn load(early: &EarlyOptions, around: &Surroundings) -> Result<Loaded, Error> {
     let variables = from_variables(&around.variables)?;
-    let sources = sources(wanted, around)?;
-    let profile = wanted.profile.as_ref().or_else(|| variables.values.get(PROFILE).map(|(value, _)| value));
+    let sources = sources(early, around)?;
+    let profile = early.profile.as_ref().or_else(|| variables.values.get(PROFILE).map(|(value, _)| value));
     let profile = profile.map(|name| name.to_string_lossy().into_owned());
     let (mut own, mut project, mut of_profile) = (Layer::new(), Layer::new(), None);
     let (mut files, mut profiles) = (Vec::new(), Vec::new());
@@ -146,7 +146,7 @@ pub(crate) fn load(wanted: &Wanted, around: &Surroundings) -> Result<Loaded, Err
     }
     expect_quota(&project, &own)?;
     let of_profile = match (profile, of_profile) {
-        (Some(name), None) => return Err(unknown_profile(&name, &profiles, wanted.no_config)),
+        (Some(name), None) => return Err(unknown_profile(&name, &profiles, early.no_config)),
         (_, found) => found.unwrap_or_default(),
     };
     let mut defaults = own;
@@ -160,9 +160,9 @@ pub(crate) fn load(wanted: &Wanted, around: &Surroundings) -> Result<Loaded, Err
 ///
 /// # Errors
 /// If `--config` and `--no-config` were both typed.
-pub(crate) fn sources(wanted: &Wanted, around: &Surroundings) -> Result<Vec<Source>, Error> {
+pub(crate) fn sources(early: &EarlyOptions, around: &Surroundings) -> Result<Vec<Source>, Error> {
     let variable = || around.variables.get(&variable_of(CONFIG.trim_start_matches('-')));
-    match (&wanted.config, wanted.no_config) {
+    match (&early.config, early.no_config) {
         (Some(_), true) => Err(Error::Usage {
             message: "--config names a settings file, and --no-config reads none".to_owned(),
             hint: Some("remove one of them".to_owned()),

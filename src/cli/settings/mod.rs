@@ -30,7 +30,7 @@ mod tests;
 
 pub(super) use defaults::{argument, escaped, with_defaults};
 pub(super) use layers::Defaults;
-pub(super) use load::{Kind, Loaded, Surroundings, Wanted, load, sources, wanted};
+pub(super) use load::{EarlyOptions, Kind, Loaded, Surroundings, early_options, load, sources};
 pub(super) use project::load_contract;
 pub(super) use resolved::{OUTPUT, blame, of_run, resolve, values};
 pub(super) use rows::{Row, all_rows, commands, rows};

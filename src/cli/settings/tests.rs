@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use super::super::Cli;
 use super::defaults::{is_settable, option};
 use super::layers::place;
-use super::load::Wanted;
+use super::load::EarlyOptions;
 use super::variables::variable_of;
 use super::*;
 use crate::model::setting::{Origin, Settings, opposite};
@@ -156,8 +156,8 @@ impl Files {
     }
 
     fn load(&self, profile: Option<&str>) -> Result<Loaded, String> {
-        let wanted = Wanted { profile: profile.map(Into::into), ..Wanted::default() };
-        load(&wanted, &self.around).map_err(|error| error.to_string())
+        let early = EarlyOptions { profile: profile.map(Into::into), ..EarlyOptions::default() };
+        load(&early, &self.around).map_err(|error| error.to_string())
     }
 
     /// The value and the origin of an option.
@@ -234,18 +234,18 @@ fn config_file_takes_the_place_of_all_files() {
     }
     files.write("other.toml", "token-file = \"token\"\nbase-url = \"https://x\"");
     let other = files.dir.path().join("other.toml");
-    let wanted = |config: &std::path::Path| Wanted { config: Some(config.into()), ..Wanted::default() };
-    let loaded = load(&wanted(&other), &files.around).expect("settings");
+    let with = |config: &std::path::Path| EarlyOptions { config: Some(config.into()), ..EarlyOptions::default() };
+    let loaded = load(&with(&other), &files.around).expect("settings");
     assert_eq!(loaded.defaults["--token-file"].0, files.dir.path().join("token"));
     assert_eq!(loaded.files, std::slice::from_ref(&other));
-    let none = Wanted { no_config: true, ..Wanted::default() };
+    let none = EarlyOptions { no_config: true, ..EarlyOptions::default() };
     assert!(load(&none, &files.around).expect("nothing").defaults.is_empty());
-    let missing = load(&wanted(&files.dir.path().join("missing.toml")), &files.around).expect_err("named");
+    let missing = load(&with(&files.dir.path().join("missing.toml")), &files.around).expect_err("named");
     assert_eq!(missing.to_string(), "there is no settings file ~/missing.toml");
-    let both = Wanted { no_config: true, ..wanted(&other) };
+    let both = EarlyOptions { no_config: true, ..with(&other) };
     load(&both, &files.around).expect_err("a contradiction");
     files.around.variables.insert(variable_of("config"), other.into());
-    assert!(load(&Wanted::default(), &files.around).expect("settings").defaults.contains_key("--base-url"));
+    assert!(load(&EarlyOptions::default(), &files.around).expect("settings").defaults.contains_key("--base-url"));
     // What was typed outranks the variable.
     assert!(load(&none, &files.around).expect("nothing").files.is_empty());
 }
@@ -256,31 +256,31 @@ fn unknown_profile_is_refused() {
     assert_eq!(files.load(Some("contoso")).expect_err("none"), "there is no profile `contoso`");
     files.write("user.toml", "[profiles.contoso]\n[profiles.fabrikam]\n");
     files.load(Some("contoso")).expect("an empty profile");
-    let wanted = Wanted { profile: Some("contso".into()), ..Wanted::default() };
-    let error = load(&wanted, &files.around).expect_err("unknown");
+    let early = EarlyOptions { profile: Some("contso".into()), ..EarlyOptions::default() };
+    let error = load(&early, &files.around).expect_err("unknown");
     assert_eq!(error.hint().as_deref(), Some("did you mean `contoso`?"));
 }
 
 #[test]
-fn files_are_wanted_wherever_they_are_typed() {
-    let wanted = |line: &str| {
+fn files_are_found_wherever_they_are_typed() {
+    let found = |line: &str| {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        let Wanted { profile, config, no_config, .. } = wanted(Cli::command(), &words);
+        let EarlyOptions { profile, config, no_config, .. } = early_options(Cli::command(), &words);
         let text = |value: Option<OsString>| value.map(|value| value.to_string_lossy().into_owned());
         (text(profile), text(config), no_config)
     };
-    let expected = |profile: &str, config: &str, no_config| {
+    let options = |profile: &str, config: &str, no_config| {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         (some(profile), some(config), no_config)
     };
-    for (line, found) in [
-        ("b run a.csv --profile p --config=c", expected("p", "c", false)),
-        ("b --profile p runs --no-config resume 7f3k", expected("p", "", true)),
-        ("b --profile p run --profile q a.csv", expected("q", "", false)),
-        ("b run a.csv -- --profile p", expected("", "", false)),
-        ("b --help", expected("", "", false)),
-        ("b", expected("", "", false)),
+    for (line, expected) in [
+        ("b run a.csv --profile p --config=c", options("p", "c", false)),
+        ("b --profile p runs --no-config resume 7f3k", options("p", "", true)),
+        ("b --profile p run --profile q a.csv", options("q", "", false)),
+        ("b run a.csv -- --profile p", options("", "", false)),
+        ("b --help", options("", "", false)),
+        ("b", options("", "", false)),
     ] {
-        assert_eq!(wanted(line), found, "{line}");
+        assert_eq!(found(line), expected, "{line}");
     }
 }
