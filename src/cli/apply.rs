@@ -115,7 +115,7 @@ impl Applied<'_> {
         for row in result_rows(journal, &run.name, true) {
             stats.on_event(&Event::Finished(vec![row?]));
         }
-        terminal.figures.set_outcomes(stats.outcomes);
+        terminal.stats.set_outcomes(stats.outcomes);
         stats.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
         let code = send::code_of_finished(&stats, args.send.allows_differs());
         let next = NextStep::Apply { plan: &args.plan, typed, facts: &run.facts };

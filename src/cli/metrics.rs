@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use super::figures::Figures;
+use super::command_stats::CommandStats;
 use super::settings::{EarlyOptions, Loaded};
 use super::terminal::say;
 use crate::clock::{BootTime, Clock};
@@ -17,9 +17,9 @@ use crate::report::metrics::Metrics;
 /// The commands that have the option. A dry run leaves no trace.
 const COMMANDS: [&str; 4] = ["run", "apply", "fetch", "runs resume"];
 
-/// The file that a command line names, or its settings.
+/// The file that the command line or a setting names, and what is known of the command at its start.
 #[derive(Debug)]
-pub(super) struct NamedFile {
+pub(super) struct MetricsFile {
     path: PathBuf,
     tenant: String,
     profile: String,
@@ -27,9 +27,9 @@ pub(super) struct NamedFile {
     started_at: BootTime,
 }
 
-impl NamedFile {
+impl MetricsFile {
     /// The file, if the command has one. `tenant`: that of the environment.
-    pub(super) fn find(early: &EarlyOptions, loaded: &Loaded, tenant: Option<&str>) -> Option<NamedFile> {
+    pub(super) fn find(early: &EarlyOptions, loaded: &Loaded, tenant: Option<&str>) -> Option<MetricsFile> {
         if early.is_dry_run || !COMMANDS.contains(&&*early.command) {
             return None;
         }
@@ -39,11 +39,9 @@ impl NamedFile {
         };
         let text = |value: Option<&OsStr>| value.map(|value| value.to_string_lossy().into_owned());
         let clock = Clock::machine();
-        Some(NamedFile {
+        Some(MetricsFile {
             path: value(&early.metrics_file, "--metrics-file")?.into(),
-            tenant: text(value(&early.tenant, "--tenant").as_deref())
-                .or(tenant.map(str::to_owned))
-                .unwrap_or_default(),
+            tenant: text(value(&early.tenant, "--tenant").as_deref()).or(tenant.map(str::to_owned)).unwrap_or_default(),
             profile: text(value(&early.profile, "--profile").as_deref()).unwrap_or_default(),
             started_at: clock.now().boot,
             clock,
@@ -59,14 +57,14 @@ impl NamedFile {
     }
 
     /// Writes the metrics of the command that ends now.
-    pub(super) fn write(self, figures: &Figures, exit_code: u8) {
-        let (now, requests) = (self.clock.now(), figures.requests());
+    pub(super) fn write(self, stats: &CommandStats, exit_code: u8) {
+        let (now, requests) = (self.clock.now(), stats.requests());
         let metrics = Metrics {
             tenant: self.tenant,
             profile: self.profile,
             ended_at: now.wall,
             exit_code,
-            outcomes: figures.outcomes(),
+            outcomes: stats.outcomes(),
             calls: requests.calls,
             throttled: requests.throttled,
             quota_wait: requests.quota_wait,

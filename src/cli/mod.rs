@@ -11,7 +11,7 @@
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
 //! | `read_calls` | reads with their progress |
 //! | `report` | the page of `--report`, before a run and after it |
-//! | `figures`, `metrics` | what a monitor reads when a command has ended |
+//! | `command_stats`, `metrics` | what a command has done, for the monitor that reads it when the command has ended |
 //! | `terminal`, `log_file`, `signals` | streams, colors, log; what a signal ends |
 //! | `usage` | help, and the parser's messages about a command line |
 //! | `version`, `manual`, `completions` | what packages and people ask of the program itself |
@@ -20,6 +20,7 @@
 mod apply;
 mod arguments;
 mod check;
+mod command_stats;
 mod completions;
 mod config;
 mod confirm;
@@ -35,7 +36,6 @@ mod environment;
 pub mod error;
 pub mod exit;
 mod fetch;
-mod figures;
 mod global;
 mod known_options;
 mod log_file;
@@ -75,10 +75,10 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::error::Error;
 use crate::text::Printable;
+use command_stats::CommandStats;
 use environment::Environment;
-use figures::Figures;
 use global::GlobalArgs;
-use metrics::NamedFile;
+use metrics::MetricsFile;
 use settings::{Defaults, Loaded};
 use terminal::Terminal;
 
@@ -174,13 +174,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         return exit::OK;
     }
     let json = JsonTo::asked_for(&arguments);
-    let metrics = NamedFile::find(&early, &loaded, environment.azure.tenant.as_deref());
-    let figures = Rc::default();
+    let metrics = MetricsFile::find(&early, &loaded, environment.azure.tenant.as_deref());
+    let stats = Rc::default();
     let command = || {
         let result = match parsed {
             Ok(cli) => match unusable.filter(|_| cli.command.takes_settings()) {
                 Some(error) => refuse_settings(cli, error, &environment),
-                None => execute(cli, &loaded, &environment, metrics.as_ref(), &figures),
+                None => execute(cli, &loaded, &environment, metrics.as_ref(), &stats),
             },
             Err(error) => {
                 let wrong = || settings::wrong_setting(&error, command(&Defaults::new()), &arguments, &loaded);
@@ -207,7 +207,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // A defect has its own exit code; what is wrong has been said by then.
     let code = catch_unwind(AssertUnwindSafe(command)).unwrap_or(exit::INTERNAL);
     if let Some(metrics) = metrics {
-        metrics.write(&figures, code);
+        metrics.write(&stats, code);
     }
     code
 }
@@ -298,11 +298,11 @@ fn execute(
     cli: Cli,
     loaded: &Loaded,
     environment: &Environment,
-    metrics: Option<&NamedFile>,
-    figures: &Rc<Figures>,
+    metrics: Option<&MetricsFile>,
+    stats: &Rc<CommandStats>,
 ) -> Result<u8, Error> {
-    metrics.map_or(Ok(()), NamedFile::expect_writable)?;
-    let mut terminal = Terminal::set_up(&cli.global, environment, figures)?;
+    metrics.map_or(Ok(()), MetricsFile::expect_writable)?;
+    let mut terminal = Terminal::set_up(&cli.global, environment, stats)?;
     // `doctor` reports them itself.
     let is_doctor = matches!(cli.command, Command::Doctor(_));
     if cli.command.takes_settings() && !is_doctor && !terminal.quiet {

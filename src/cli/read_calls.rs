@@ -67,7 +67,7 @@ impl<'a> ProgressListener<'a> {
 
 impl Listener for ProgressListener<'_> {
     fn on_event(&mut self, event: Event) -> io::Result<()> {
-        self.terminal.figures.on_event(&event);
+        self.terminal.stats.on_event(&event);
         // With no request in flight the end follows at once, and the command says why.
         if !matches!(&event, Event::Stopping { reason, in_flight: 0 } if !reason.is_asked()) {
             self.progress.on_event(&event);

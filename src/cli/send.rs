@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::arguments::SendArgs;
+use super::command_stats::Counted;
 use super::confirm::PreviewBuilder;
 use super::destination::{absolute, delete_old_results, destination};
-use super::figures::Counted;
 use super::global::Format;
 use super::next_step::NextStep;
 use super::page::page_error;
@@ -150,11 +150,11 @@ impl Sending<'_> {
         let client = self.target.client(self.args.calls.concurrency, &clock)?;
         let options = self.options(clock.now().boot.since(confirmed_at));
         let sending = until_ended(clock, shows, async |stop| {
-            run.send(client, &options, stop, &mut Counted(&mut reporter, &terminal.figures)).await
+            run.send(client, &options, stop, &mut Counted(&mut reporter, &terminal.stats)).await
         });
         let sent = runtime.block_on(sending);
         let (results, mut stats) = reporter.into_results_and_stats();
-        terminal.figures.set_outcomes(stats.outcomes);
+        terminal.stats.set_outcomes(stats.outcomes);
         let sent = sent.inspect_err(|error| {
             if matches!(error, Error::Ended { .. }) {
                 say("stopped immediately; requests in flight will be verified on the next run");
@@ -188,7 +188,7 @@ impl Sending<'_> {
             }
         }
         stats.count_the_rest(unsettled);
-        terminal.figures.set_outcomes(stats.outcomes);
+        terminal.stats.set_outcomes(stats.outcomes);
         stats.differs = differs;
         if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
             failed = Some(Error::HistoryGone { error, results: place.clone() });

@@ -11,8 +11,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::command_stats::CommandStats;
 use super::environment::{ColorWish, Environment, state_dir};
-use super::figures::Figures;
 use super::global::{Color, GlobalArgs, LogFormat};
 use super::log_file::LogFile;
 use crate::cli::error::Error;
@@ -33,8 +33,8 @@ pub(super) struct Terminal {
     pub(super) quiet: bool,
     /// Whether the summary is not wanted either.
     pub(super) silent: bool,
-    /// What a monitor is told.
-    pub(super) figures: Rc<Figures>,
+    /// What the command has done, for its metrics.
+    pub(super) stats: Rc<CommandStats>,
     screen: Screen,
 }
 
@@ -43,7 +43,7 @@ impl Terminal {
     ///
     /// # Errors
     /// If the log file can't be created.
-    pub(super) fn set_up(args: &GlobalArgs, env: &Environment, figures: &Rc<Figures>) -> Result<Terminal, Error> {
+    pub(super) fn set_up(args: &GlobalArgs, env: &Environment, stats: &Rc<CommandStats>) -> Result<Terminal, Error> {
         let color = |is_terminal: bool| match (args.color, env.color) {
             (Color::Always, _) | (Color::Auto, ColorWish::Always) => true,
             (Color::Never, _) | (Color::Auto, ColorWish::Never) => false,
@@ -58,7 +58,7 @@ impl Terminal {
             err: Layout::of(&io::stderr(), env.columns, color(io::stderr().is_terminal())),
             quiet,
             silent: args.quiet > 1,
-            figures: Rc::clone(figures),
+            stats: Rc::clone(stats),
             screen,
         })
     }

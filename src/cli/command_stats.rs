@@ -9,7 +9,7 @@ use crate::report::outcome_counts::OutcomeCounts;
 
 /// What a command has done so far.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(super) struct CommandStats {
     outcomes: Cell<OutcomeCounts>,
     /// The requests of sends and reads that have ended.
     ended: Cell<Requests>,
@@ -17,7 +17,7 @@ pub(super) struct Figures {
     current: Cell<Requests>,
 }
 
-impl Figures {
+impl CommandStats {
     /// The rows by outcome.
     pub(super) fn outcomes(&self) -> OutcomeCounts {
         self.outcomes.get()
@@ -49,7 +49,7 @@ impl Figures {
 }
 
 /// Passes events on, and counts their requests.
-pub(super) struct Counted<'a, L>(pub(super) &'a mut L, pub(super) &'a Figures);
+pub(super) struct Counted<'a, L>(pub(super) &'a mut L, pub(super) &'a CommandStats);
 
 impl<L: Listener> Listener for Counted<'_, L> {
     fn on_event(&mut self, event: Event) -> io::Result<()> {
