@@ -161,19 +161,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => (Loaded::default(), Some(error)),
     };
     let environment = Environment::read();
-    let parsed = parse(&arguments, &loaded);
-    if let Err(help) = &parsed
-        && !help.use_stderr()
-    {
-        if help.kind() == ErrorKind::DisplayVersion && version::is_detailed(&arguments) {
-            // If it can't be written, there is nobody to tell.
-            let _ = io::stdout().write_all(version::details().as_bytes());
-        } else {
-            usage::tell(help, printable_command(loaded.defaults), &arguments);
+    let parsed = match parse(&arguments, &loaded) {
+        Err(help) if !help.use_stderr() => {
+            show_help(&help, loaded.defaults, &arguments);
+            return exit::OK;
         }
-        return exit::OK;
-    }
-    let json = JsonTo::asked_for(&arguments);
+        parsed => parsed,
+    };
     let metrics = MetricsFile::find(&early, &loaded, environment.azure.tenant.as_deref());
     let stats = Rc::default();
     let command = || {
@@ -182,25 +176,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
                 Some(error) => refuse_settings(cli, error, &environment),
                 None => execute(cli, &loaded, &environment, metrics.as_ref(), &stats),
             },
-            Err(error) => {
-                let wrong = || settings::wrong_setting(&error, command(&Defaults::new()), &arguments, &loaded);
-                let Some(error) = unusable.or_else(wrong) else {
-                    usage::tell(&error, printable_command(loaded.defaults), &arguments);
-                    let error = usage::usage_error(&error);
-                    json.tell(&error);
-                    return error.exit_code();
-                };
-                match parse(&arguments, &Loaded::default()) {
-                    Ok(cli) => refuse_settings(cli, error, &environment),
-                    Err(_) => Err(error),
-                }
-            }
+            Err(wrong) => refuse_arguments(&wrong, unusable, &arguments, &loaded, &environment),
         };
         result.unwrap_or_else(|error| {
             if !error.is_reported() {
                 tell(&error);
             }
-            json.tell(&error);
+            JsonTo::asked_for(&arguments).tell(&error);
             error.exit_code()
         })
     };
@@ -210,6 +192,16 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         metrics.write(&stats, code);
     }
     code
+}
+
+/// Shows the help or the version, whichever was requested.
+fn show_help(help: &clap::Error, defaults: Defaults, arguments: &[OsString]) {
+    if help.kind() == ErrorKind::DisplayVersion && version::is_detailed(arguments) {
+        // If it can't be written, there is nobody to tell.
+        let _ = io::stdout().write_all(version::details().as_bytes());
+    } else {
+        usage::tell(help, printable_command(defaults), arguments);
+    }
 }
 
 /// Where a command without JSON of its own prints its error for a script.
@@ -285,6 +277,25 @@ fn parse(arguments: &[OsString], loaded: &Loaded) -> Result<Cli, clap::Error> {
     cli.global.is_project_contract = loaded.is_of_project("--contract", &settings);
     cli.global.unknown_variables.clone_from(&loaded.unknown_variables);
     Ok(cli)
+}
+
+/// Ends a command line that can't be parsed. `unusable`: the error if its settings can't be used, which may be why.
+fn refuse_arguments(
+    wrong: &clap::Error,
+    unusable: Option<Error>,
+    arguments: &[OsString],
+    loaded: &Loaded,
+    environment: &Environment,
+) -> Result<u8, Error> {
+    let of_settings = || settings::wrong_setting(wrong, command(&Defaults::new()), arguments, loaded);
+    let Some(error) = unusable.or_else(of_settings) else {
+        usage::tell(wrong, printable_command(loaded.defaults.clone()), arguments);
+        return Err(Error::Ended { code: exit::USAGE, message: usage::usage_error(wrong).to_string() });
+    };
+    match parse(arguments, &Loaded::default()) {
+        Ok(cli) => refuse_settings(cli, error, environment),
+        Err(_) => Err(error),
+    }
 }
 
 /// Ends a command whose settings can't be used. To report that is what `doctor` is for.
