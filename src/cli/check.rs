@@ -7,7 +7,7 @@ use super::global::GlobalArgs;
 use super::next_step;
 use super::row_options::{RowArgs, RowSettings, comment_note, notes};
 use super::terminal::Terminal;
-use crate::check::{CheckStats, Rules, check};
+use crate::check::{CheckStats, check};
 use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::client::ConsentedOrigin;
@@ -56,12 +56,12 @@ pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) ->
     match args.format {
         CheckFormat::Json => {
             let mut json = JsonDiagnostics::new(out)?;
-            let mut origin = FileKind::default();
-            let looked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.add(found));
-            match looked.flatten() {
+            let mut kind = FileKind::default();
+            let stats = checked(args, &settings, &mut kind, &mut |found| json.add(found));
+            match stats.flatten() {
                 Ok(stats) => {
                     json.finish(Some(stats.rows), Some(stats.valid))?.flush()?;
-                    Ok(verdict(&stats))
+                    Ok(exit_code(&stats))
                 }
                 // What is wrong with the input as a whole is among the diagnostics.
                 Err(error) if error.is_reported() => {
@@ -78,38 +78,38 @@ pub(super) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: &Terminal) ->
         CheckFormat::Azure => annotate(args, &settings, Annotations::new(out, AnnotationStyle::Azure)),
         CheckFormat::Human => {
             let mut human = HumanDiagnostics::new(out, terminal.out.color);
-            let mut origin = FileKind::default();
-            let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| {
+            let mut kind = FileKind::default();
+            let stats = checked(args, &settings, &mut kind, &mut |found| {
                 human.add(found);
                 Ok(())
             })?;
             let contract = &settings.contract;
             let mut out = human.finish()?;
-            if let Ok(stats) = &checked
+            if let Ok(stats) = &stats
                 && !terminal.silent
             {
-                summarize(&mut out, args, &global.typed, stats, origin, contract)?;
+                summarize(&mut out, args, &global.typed, stats, kind, contract)?;
             }
             out.flush()?;
-            Ok(verdict(&checked?))
+            Ok(exit_code(&stats?))
         }
     }
 }
 
 /// Checks, and writes what is found as annotations. Returns the exit code.
 fn annotate(args: &CheckArgs, settings: &RowSettings, mut out: Annotations<impl Write>) -> Result<u8, Error> {
-    let mut origin = FileKind::default();
-    let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| out.add(found))?;
-    out.finish(checked.as_ref().map_or_else(Error::is_reported, |_| true))?.flush()?;
-    Ok(verdict(&checked?))
+    let mut kind = FileKind::default();
+    let stats = checked(args, settings, &mut kind, &mut |found| out.add(found))?;
+    out.finish(stats.as_ref().map_or_else(Error::is_reported, |_| true))?.flush()?;
+    Ok(exit_code(&stats?))
 }
 
 /// Opens and checks the input, and tells what is found. What is wrong with the input as a whole is told too, and is the
 /// inner error.
-fn look<'r>(
+fn checked(
     args: &CheckArgs,
-    rules: impl FnOnce(&Input) -> Result<Rules<'r>, Error>,
-    origin: &mut FileKind,
+    settings: &RowSettings,
+    kind: &mut FileKind,
     tell: &mut dyn FnMut(&Diagnostic) -> io::Result<()>,
 ) -> Result<Result<CheckStats, Error>, Error> {
     let mut told = Ok(());
@@ -120,8 +120,8 @@ fn look<'r>(
     };
     let checked = match Input::open(&args.input) {
         Ok(input) => {
-            *origin = input.origin();
-            let rules = rules(&input)?;
+            *kind = input.origin();
+            let rules = settings.rules(&input)?;
             check(input, &rules, None, &mut |found| tell(&found))
         }
         Err(error) => Err(error),
@@ -134,22 +134,21 @@ fn look<'r>(
 }
 
 /// The exit code: what is wrong with the rows has been told.
-fn verdict(stats: &CheckStats) -> u8 {
+fn exit_code(stats: &CheckStats) -> u8 {
     if stats.has_errors() { exit::INPUT } else { exit::OK }
 }
 
-/// How many rows there are, how many are valid, and the one next command.
-/// `contract` says where the API is.
+/// Writes how many rows there are, how many are valid, and the next command.
 fn summarize(
     out: &mut dyn Write,
     args: &CheckArgs,
     typed: &Settings,
     stats: &CheckStats,
-    origin: FileKind,
+    kind: FileKind,
     contract: &Contract,
 ) -> io::Result<()> {
     let of_comments = comment_note(contract, typed.has("--comment-as"), stats.comments);
-    for note in notes(origin, stats.rows, stats.skipped).into_iter().chain(of_comments) {
+    for note in notes(kind, stats.rows, stats.skipped).into_iter().chain(of_comments) {
         writeln!(out, "{note}")?;
     }
     if stats.nothing_asked > 0 {
@@ -168,13 +167,13 @@ fn summarize(
     }
     let Some(path) = args.input.path() else { return Ok(()) };
     let mut next = next_step::dry_run(path, typed);
-    let place = &contract.origin;
-    if place.parse().is_ok_and(|place| ConsentedOrigin::named(place, contract).is_err()) {
+    let origin = &contract.origin;
+    if origin.parse().is_ok_and(|origin| ConsentedOrigin::named(origin, contract).is_err()) {
         writeln!(
             out,
             "The contract's origin is not built in: `--base-url` confirms that your token may be sent there."
         )?;
-        next = next.option("--base-url", place);
+        next = next.option("--base-url", origin);
     }
     writeln!(out, "\nnext, to see what would be sent:\n  {next}")
 }
