@@ -3,8 +3,8 @@
 //! Promises: only a file of this user with such a name and the first line of results is deleted, through no link, and
 //! never one that a run is writing.
 
-use std::ffi::OsString;
-use std::fs::{self, DirEntry};
+use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::destination::{holds_results, stem};
-use crate::files::{self, Refusal};
+use crate::files;
 use crate::input::InputShape;
 
 /// The name of results in a directory of their own: `close.2026-11-28.7f3k.results.csv` for `close.csv`, and also if the
@@ -25,9 +25,8 @@ use crate::input::InputShape;
 pub fn dated_name(input: Option<&Path>, now: Timestamp, run: &str, shape: &InputShape) -> PathBuf {
     let is_dated = input.and_then(Path::file_name).is_some_and(|name| run_of(&name.to_string_lossy()).is_some());
     let stem = stem(input);
-    let undated =
-        stem.to_str().filter(|_| is_dated).and_then(|stem| stem.rsplit_once('.')).map(|(stem, _)| stem.into());
-    let mut name: OsString = undated.unwrap_or(stem);
+    let without_day = Path::new(&stem).file_stem().filter(|_| is_dated).map(OsStr::to_owned);
+    let mut name = without_day.unwrap_or(stem);
     name.push(format!(".{}.{run}.results.{}", now.strftime("%Y-%m-%d"), shape.extension()));
     name.into()
 }
@@ -56,18 +55,17 @@ pub fn delete_old(
     let directory = files::resolve(directory)?;
     let before = now.saturating_sub(SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX));
     let before = before.unwrap_or(Timestamp::MIN).as_second();
-    let is_deleted = |entry: &DirEntry| {
+    let mut deleted = 0;
+    for entry in fs::read_dir(&directory)?.flatten() {
         let (name, path) = (entry.file_name(), entry.path());
-        let Some(run) = name.to_str().and_then(run_of) else { return false };
-        let is_old = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.mtime() < before);
-        is_old && !is_needed(&path, run) && delete(&path).is_ok()
-    };
-    Ok(fs::read_dir(&directory)?.flatten().filter(|entry| is_deleted(entry)).count() as u64)
-}
-
-/// Deletes a results file of this user.
-fn delete(path: &Path) -> Result<(), Refusal> {
-    files::delete_own(path, |file| matches!(holds_results(file), Ok(true)))
+        let Some(run) = name.to_str().and_then(run_of) else { continue };
+        let is_old = entry.metadata().is_ok_and(|found| found.is_file() && found.mtime() < before);
+        if is_old && !is_needed(&path, run) {
+            let end = files::delete_own(&path, |file| matches!(holds_results(file), Ok(true)));
+            deleted += u64::from(end.is_ok());
+        }
+    }
+    Ok(deleted)
 }
 
 #[cfg(test)]
