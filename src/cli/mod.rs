@@ -7,7 +7,7 @@
 //! | `global`, `arguments`, `row_options`, `number` | what was typed |
 //! | `settings` | the layers of settings; every option's value and its origin |
 //! | `known_options` | which command takes which option, and which options hold paths |
-//! | `environment`, `target`, `plan_target`, `run_target`, `credential`, `tokens`, `destination` | what was typed and what the environment says, resolved |
+//! | `environment`, `origin_sources`, `site`, `target`, `plan_target`, `run_target`, `credential`, `tokens`, `destination` | what was typed and what the environment says, resolved |
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
 //! | `read_calls` | reads with their progress |
 //! | `report` | the page of `--report`, before a run and after it |
@@ -43,6 +43,7 @@ mod manual;
 mod metrics;
 mod next_step;
 mod number;
+mod origin_sources;
 mod page;
 mod patience;
 mod plan;

@@ -3,7 +3,7 @@
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::site::OriginSources;
+use super::origin_sources::OriginSources;
 use super::target::{Access, Target};
 use crate::cli::error::Error;
 use crate::client::{Origin, OriginError};

@@ -4,7 +4,7 @@
 //! Promise: settings that contradict each other are refused, whatever layer they come from, and the error names both.
 
 use super::arguments::{SignInArgs, cloud_named};
-use super::global::GlobalArgs;
+use super::origin_sources::OriginSources;
 use super::settings::blame;
 use crate::cli::error::Error;
 use crate::client::{Origin, OriginError, SignInHost};
@@ -12,17 +12,6 @@ use crate::contract::{BUILT_IN, Contract, Host, absences, built_in_at, load};
 use crate::model::cloud::Cloud;
 use crate::model::setting::{Origin as ValueOrigin, Settings};
 use crate::text::printable;
-
-/// What can name the origin of the API.
-#[derive(Clone, Debug)]
-pub(super) struct OriginSources<'a> {
-    /// `--base-url`, which the user has typed or set in their own settings or a variable: no project file can set it.
-    pub(super) base_url: Option<&'a str>,
-    /// The origin of a plan, of a run, or of a contract that has one of its own.
-    named: Option<String>,
-    /// What names that: `the plan`.
-    pub(super) named_by: &'static str,
-}
 
 /// What `--cloud` and `--region` say.
 #[derive(Clone, Copy, Debug)]
@@ -44,37 +33,6 @@ pub(super) struct Site {
     pub(super) audiences: Vec<String>,
     /// What says so, for messages: `--cloud us-gov-high`.
     chosen_by: String,
-}
-
-impl<'a> OriginSources<'a> {
-    /// For something that keeps its origin, such as a plan. A base URL of settings is for it only if it is the same; a
-    /// typed one must be.
-    pub(super) fn kept(
-        base_url: Option<&'a str>,
-        named: &str,
-        named_by: &'static str,
-        global: &GlobalArgs,
-    ) -> OriginSources<'a> {
-        let origin = |text: &str| text.parse::<Origin>().ok();
-        let is_same = |url: &&str| origin(url).is_some_and(|url| Some(url) == origin(named));
-        let base_url = base_url.filter(|url| global.typed.has("--base-url") || is_same(url));
-        OriginSources { base_url, named: Some(named.to_owned()), named_by }
-    }
-
-    /// For a contract.
-    pub(super) fn of_contract(base_url: Option<&'a str>, contract: &Contract) -> OriginSources<'a> {
-        OriginSources { base_url, named: contract.own_origin().map(str::to_owned), named_by: "the contract" }
-    }
-
-    /// The origin of `--base-url`, if that is not the named one.
-    ///
-    /// # Errors
-    /// If one of them can't be an origin.
-    pub(super) fn contradicting(&self) -> Result<Option<Origin>, OriginError> {
-        let (Some(base_url), Some(named)) = (self.base_url, &self.named) else { return Ok(None) };
-        let (origin, named): (Origin, Origin) = (base_url.parse()?, named.parse()?);
-        Ok(Some(origin).filter(|origin| *origin != named))
-    }
 }
 
 impl<'a> From<&'a SignInArgs> for CloudAndRegion<'a> {

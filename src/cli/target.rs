@@ -7,9 +7,9 @@ use super::arguments::{CallArgs, RunArgs, SignInArgs};
 use super::credential::Credential;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::next_step::accepting;
+use super::origin_sources::{NotConfirmed, OriginSources};
 use super::settings::blame;
-use super::site::{OriginSources, Site};
+use super::site::Site;
 use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::cli::error::Error;
@@ -54,16 +54,9 @@ pub(super) struct Target {
     /// The variables that say whose certificates are trusted.
     certificates: Vec<&'static str>,
     /// Why a tenant's token is not sent there, and what to do about it.
-    refusal: Option<Refusal>,
+    not_confirmed: Option<NotConfirmed>,
     /// Whether it was shown already.
     is_announced: Cell<bool>,
-}
-
-/// Nobody has consented: why, and the command that does.
-#[derive(Clone, Debug)]
-struct Refusal {
-    message: String,
-    hint: String,
 }
 
 /// What a command does with incidents.
@@ -129,9 +122,9 @@ impl Target {
             };
             return Err(blame(&global.settings, "--quota", error));
         }
-        let refusal = consented.takes_opaque_only().then(|| {
+        let not_confirmed = consented.takes_opaque_only().then(|| {
             let why = "and a tenant's token is sent to this machine only if you confirm it";
-            Refusal::new(sources.named_by, why, &origin, global)
+            NotConfirmed::new(sources.named_by, why, &origin, global)
         });
         let is_https = origin.to_string().starts_with("https:");
         Ok(Target {
@@ -147,7 +140,7 @@ impl Target {
             #[cfg(feature = "emulator")]
             emulator: None,
             certificates: if is_https { env.certificates.clone() } else { Vec::new() },
-            refusal,
+            not_confirmed,
             is_announced: Cell::new(false),
         })
     }
@@ -319,7 +312,7 @@ impl Target {
             #[cfg(feature = "emulator")]
             emulator: None,
             certificates: Vec::new(),
-            refusal: None,
+            not_confirmed: None,
             is_announced: Cell::new(false),
         })
     }
@@ -357,8 +350,8 @@ impl Target {
     /// If it is a tenant's, and the origin is this machine, which nobody has named but a file or the journal.
     pub(super) fn expect_consent(&self) -> Result<(), Error> {
         let is_tenants = self.tokens.as_ref().is_some_and(|tokens| tokens.claims().is_jwt);
-        match &self.refusal {
-            Some(refusal) if is_tenants => Err(refusal.clone().into()),
+        match &self.not_confirmed {
+            Some(error) if is_tenants => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
@@ -404,35 +397,6 @@ fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
     let family = origin.family();
     let is_usual = load(BUILT_IN[0]).is_ok_and(|contract| contract.origin == family);
     if is_usual || (origin.is_built_in() && scope.is_tenant()) { scope } else { scope.at(&family) }
-}
-
-impl OriginSources<'_> {
-    /// The origin, if the user has named it or nobody needs to. The one place where consent is found.
-    ///
-    /// # Errors
-    /// If only a file or the journal names it.
-    fn consented(&self, origin: &Origin, contract: &Contract, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
-        if self.base_url.is_some() {
-            return Ok(ConsentedOrigin::by_user(origin.clone()));
-        }
-        ConsentedOrigin::named(origin.clone(), contract).map_err(|NotConsented(origin)| {
-            let why = "which is not built in, and your token is sent there only if you confirm it";
-            Refusal::new(self.named_by, why, &origin, global).into()
-        })
-    }
-}
-
-impl Refusal {
-    fn new(by: &str, why: &str, origin: &Origin, global: &GlobalArgs) -> Refusal {
-        let command = accepting(global, &origin.to_string());
-        Refusal { message: format!("{by} names {origin}, {why}"), hint: format!("to confirm: `{command}`") }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(Refusal { message, hint }: Refusal) -> Error {
-        Error::Usage { message, hint: Some(hint) }
-    }
 }
 
 /// The origin of an emulator of ours, whose token is opaque.
