@@ -24,7 +24,7 @@ use crate::cli::exit;
 use crate::clock::BootTime;
 use crate::files::OutputError;
 use crate::input::Source;
-use crate::journal::{History, Journal, JournalError, RunState};
+use crate::journal::{History, Journal, JournalError, RunHandle, RunState};
 use crate::model::outcome::OutcomeKind;
 use crate::output::results::{Destination, ResultsFile};
 use crate::report::humanize::counted;
@@ -76,21 +76,21 @@ fn room_for_files() -> io::Result<()> {
 }
 
 impl Sending<'_> {
-    /// Reads the incidents of a run, previews it, prompts, and sends it. Returns the exit code. `look`: which are read.
+    /// Reads the incidents of a run, previews it, prompts, and sends it. Returns the exit code. `reads`: which are read.
     ///
     /// # Errors
     /// If the answer is no, or the journal or the results fail.
     pub(super) fn confirm_and_send(
         self,
         run: PreparedRun,
-        look: Option<PreflightOptions>,
+        reads: Option<PreflightOptions>,
         runtime: &Runtime,
         terminal: &Terminal,
     ) -> Result<u8, Error> {
         let destination_of = |run: &_| destination(run, self.target, self.args, self.input);
         // Checked before a preflight that may take an hour, and again after it: another file may be there by then.
         destination_of(&run)?;
-        let mut run = self.read(run, look, runtime, terminal)?;
+        let mut run = self.read(run, reads, runtime, terminal)?;
         let destination = destination_of(&run)?;
         let builder = self.preview();
         let preview = builder.of_run(&run)?;
@@ -112,11 +112,11 @@ impl Sending<'_> {
     pub(super) fn read(
         &self,
         run: PreparedRun,
-        look: Option<PreflightOptions>,
+        reads: Option<PreflightOptions>,
         runtime: &Runtime,
         terminal: &Terminal,
     ) -> Result<PreparedRun, Error> {
-        let Some(options) = look else { return Ok(run) };
+        let Some(options) = reads else { return Ok(run) };
         Preflight { target: self.target, calls: &self.args.calls, options }.run(run, runtime, terminal)
     }
 
@@ -164,25 +164,11 @@ impl Sending<'_> {
 
         let throttled = reads.throttled + requests.throttled;
         stats.count_requests(reads.calls + requests.calls, reads.calls + requests.reads, requests.comments, throttled);
-        let mut failed = failed.map(Error::Journal);
-        let mut place = destination.path().to_owned();
-        match results.finish(result_rows(&journal, &name, false)) {
-            Ok(path) if path == place => {}
-            Ok(path) => {
-                say(&format!(
-                    "{} is now another file and was kept; the results are in {}",
-                    printable(&place.to_string_lossy()),
-                    printable(&path.to_string_lossy())
-                ));
-                // If it can't be kept, `-o` says where `runs results` writes.
-                let _ = journal.moved_results(&handle, &absolute(&path));
-                place = path;
-            }
-            Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&name)))),
-        }
+        let (path, failed_results) = self.finish_results(&results, destination.path(), &handle, &mut journal);
+        let mut failed = failed.map(Error::Journal).or(failed_results);
         // The journal of an emulator's run knows no others, and one that failed may not know all.
         if !self.target.is_emulated && failed.is_none() {
-            let deleted = delete_old_results(self.args, self.input.path(), &place, &journal);
+            let deleted = delete_old_results(self.args, self.input.path(), &path, &journal);
             if deleted > 0 && !terminal.quiet {
                 say(&format!("deleted {}", counted(deleted, "old results file")));
             }
@@ -191,7 +177,7 @@ impl Sending<'_> {
         terminal.stats.set_outcomes(stats.outcomes);
         stats.differs = differs;
         if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
-            failed = Some(Error::HistoryGone { error, results: place.clone() });
+            failed = Some(Error::HistoryGone { error, results: path.clone() });
         }
         let code = match &failed {
             Some(error) => error.exit_code(),
@@ -202,13 +188,39 @@ impl Sending<'_> {
             stats,
             finished_at: journal.clock().now().wall,
             reading: reads.lasted,
-            results: Some(place.clone()),
+            results: Some(path.clone()),
             settings: metadata.settings,
             exit: code,
             ..Summary::new(name, metadata.input, scope, origin, started_at)
         };
-        self.print_summary(summary, &place, &completion, failed.as_ref(), &journal, terminal);
+        self.print_summary(summary, &path, &completion, failed.as_ref(), &journal, terminal);
         failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
+    }
+
+    /// Writes the results in input order. Returns their path, which is another one if `planned` is another file by now, and
+    /// the error if they can't be written.
+    fn finish_results(
+        &self,
+        results: &ResultsFile,
+        planned: &Path,
+        run: &RunHandle,
+        journal: &mut Journal,
+    ) -> (PathBuf, Option<Error>) {
+        let planned = planned.to_owned();
+        match results.finish(result_rows(journal, &run.name, false)) {
+            Ok(path) if path == planned => (planned, None),
+            Ok(path) => {
+                say(&format!(
+                    "{} is now another file and was kept; the results are in {}",
+                    printable(&planned.to_string_lossy()),
+                    printable(&path.to_string_lossy())
+                ));
+                // If it can't be kept, `-o` says where `runs results` writes.
+                let _ = journal.moved_results(run, &absolute(&path));
+                (path, None)
+            }
+            Err(error) => (planned, Some(results_error(error, self.next.to_write_results(&run.name)))),
+        }
     }
 
     /// `prepared`: the time since it was confirmed.
