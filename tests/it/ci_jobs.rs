@@ -65,48 +65,39 @@ fn github_gets_nine_of_each_kind() {
     assert_eq!(azure.iter().filter(|kind| *kind == "##vso[task.logissue type").count(), 24, "{text}");
 }
 
-/// A line as GitHub's runner reads it: the command, its properties, its message.
-fn as_github(line: &str) -> (String, BTreeMap<String, String>, String) {
-    let unescaped = |text: &str| {
-        let escapes = [("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")];
-        escapes.iter().fold(text.to_owned(), |text, (escape, character)| text.replace(escape, character))
-    };
-    let (command, message) = line.strip_prefix("::").and_then(|line| line.split_once("::")).expect("a command");
-    let (command, properties) = command.split_once(' ').unwrap_or((command, ""));
-    let property = |property: &str| {
-        let (name, value) = property.split_once('=').expect("a value");
-        (name.to_owned(), unescaped(value))
-    };
-    (command.to_owned(), properties.split(',').map(property).collect(), unescaped(message))
-}
+/// How a service writes a command: before it, after it, between its properties; and its escapes, in the order in which the
+/// service takes them back.
+struct Form(&'static str, &'static str, char, [(&'static str, &'static str); 5]);
 
-/// A line as Azure's agent reads it.
-fn as_azure(line: &str) -> (String, BTreeMap<String, String>, String) {
-    let unescaped = |text: &str| {
-        let escapes = [("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%AZP25", "%")];
-        escapes.iter().fold(text.to_owned(), |text, (escape, character)| text.replace(escape, character))
-    };
-    assert_eq!(line.matches("##vso[").count(), 1, "{line}");
-    let (command, message) = line.strip_prefix("##vso[").and_then(|line| line.split_once(']')).expect("a command");
+const GITHUB: Form = Form("::", "::", ',', [("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")]);
+const AZURE: Form =
+    Form("##vso[", "]", ';', [("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%AZP25", "%")]);
+
+/// A line as a service reads it: the command, its properties, its message.
+fn read(line: &str, Form(before, after, between, escapes): &Form) -> (String, BTreeMap<String, String>, String) {
+    let unescaped =
+        |text: &str| escapes.iter().fold(text.to_owned(), |text, (escape, character)| text.replace(escape, character));
+    let (command, message) = line.strip_prefix(before).and_then(|line| line.split_once(after)).expect("a command");
     let (command, properties) = command.split_once(' ').expect("properties");
     let property = |property: &str| {
         let (name, value) = property.split_once('=').expect("a value");
         (name.to_owned(), unescaped(value))
     };
-    (command.to_owned(), properties.split(';').map(property).collect(), unescaped(message))
+    (command.to_owned(), properties.split(*between).map(property).collect(), unescaped(message))
 }
 
 #[test]
 fn hostile_cells_stay_within_their_annotation() {
     let name = "a,b;[c]%:100.csv";
-    let cell = HOSTILE.replace('"', "");
-    let program = Program::new().file(name, format!("incidentId,status\n1,\"{cell}\"\n\"{cell}\",Active\n"));
+    let program = Program::new().file(name, format!("incidentId,status\n1,\"{HOSTILE}\"\n\"{HOSTILE}\",Active\n"));
     let check = |format: &str| started(program.command_of(["check", name, "--format", format])).end().expect_code(3);
     let (github, azure) = (check("github"), check("azure"));
     let annotations = |ended: &Ended| ended.stdout.lines().count() - 1;
     assert!(annotations(&github) == 2 && annotations(&azure) == 2, "{}", github.stdout);
     for (github, azure) in github.stdout.lines().zip(azure.stdout.lines()).take(2) {
-        let ((command, of_github, message), (issue, of_azure, same)) = (as_github(github), as_azure(azure));
+        assert_eq!(azure.matches("##vso[").count(), 1, "{azure}");
+        let (command, of_github, message) = read(github, &GITHUB);
+        let (issue, of_azure, same) = read(azure, &AZURE);
         assert_eq!((&*command, &*issue), ("error", "task.logissue"));
         assert_eq!((&*of_github["file"], &*of_azure["sourcepath"]), (name, name));
         assert_eq!((&of_github["line"], &of_github["col"]), (&of_azure["linenumber"], &of_azure["columnnumber"]));
