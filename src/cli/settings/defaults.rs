@@ -25,7 +25,7 @@ fn with_default(arg: Arg, owner: &str, option: &str, defaults: &Defaults) -> Arg
     if !is_settable && default.is_none() {
         return arg;
     }
-    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = arg.get_help().map(|help| help.ansi().to_string()).unwrap_or_default();
     // clap shows the value that is in force instead.
     let mut help =
         if default.is_some() { help.split(" [default: ").next().unwrap_or_default().to_owned() } else { help };
