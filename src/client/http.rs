@@ -266,6 +266,10 @@ fn lost_connection(error: &reqwest::Error) -> Option<SocketAddr> {
     extras.get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
+/// How glibc and musl say `EAI_AGAIN`: no name server answered, so whether the host exists is open. [`io::Error`] has
+/// only the text.
+const UNANSWERED_LOOKUP: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+
 /// Looks names up as the system does, and reports which one is unknown.
 #[derive(Debug)]
 struct Names;
@@ -295,7 +299,9 @@ fn obstacle(error: &reqwest::Error, origin: &Origin, proxy: Option<&Proxy>) -> O
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(UnknownName { host, cause }) = error.downcast_ref() {
-            return Some(Obstacle::UnknownHost { host: host.clone(), cause: cause.to_string() });
+            let (host, cause) = (host.clone(), cause.to_string());
+            let is_unanswered = UNANSWERED_LOOKUP.iter().any(|end| cause.ends_with(end));
+            return (!is_unanswered).then_some(Obstacle::UnknownHost { host, cause });
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             let (host, cause) = (origin.host().to_owned(), tls.to_string());

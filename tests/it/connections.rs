@@ -1,14 +1,18 @@
 //! Connection errors that no retry can fix: the run ends with exit code 2 within seconds, with a hint, and uses no
-//! quota.
+//! quota. A name lookup without an answer is not one of them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::program::{Ended, Program, closing, started};
+use crate::faults::tell;
+use crate::program::{Ended, Program, closing, finished, in_place_of, started};
+use crate::sign_in::kinds::{CLIENT, TENANT, write_secret};
 
 /// Starts a server that handles each connection with this function. Returns its port.
 fn server(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
@@ -107,6 +111,33 @@ fn unsupported_proxy_scheme_ends_the_run() {
 #[test]
 fn unknown_host_ends_the_run() {
     send_to("https://no-such-host.invalid", &[]).expect_text("host `no-such-host.invalid`");
+}
+
+/// Without a network, nobody says whether a host exists: a job that a scheduler starts too early must be started again.
+#[test]
+fn unanswered_name_lookup_is_an_outage() {
+    let namespace: &[&str] = if geteuid().is_root() { &["--net"] } else { &["--net", "--user", "--map-root-user"] };
+    let can = finished(Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()));
+    if !can.is_ok_and(|status| status.success()) {
+        tell("LEFT OUT: a name lookup without a network: no permission to leave it");
+        return;
+    }
+    let program = Program::new().file("a.csv", closing(1..=3));
+    write_secret(&program, "secret", "s3cret");
+    let without_network = |arguments: &str, variables: &[(&str, &str)]| {
+        let inside = program.command(&format!("{arguments} --patience 0 --base-url https://api.example.com"));
+        let mut command = in_place_of(&inside, "unshare");
+        command.args(namespace).arg(inside.get_program()).args(inside.get_args()).envs(variables.iter().copied());
+        started(command).end().expect_code(4).expect_text("failed to lookup address information")
+    };
+    without_network("run a.csv --yes", &[]).expect_outcomes(&[("not-attempted", 3)]);
+    without_network("doctor", &[]).expect_text("connection\tfail");
+    let sign_in = [
+        ("AZURE_TENANT_ID", TENANT),
+        ("AZURE_CLIENT_ID", CLIENT),
+        ("AZURE_AUTHORITY_HOST", "https://sign-in.example.com"),
+    ];
+    without_network("run a.csv --yes --auth client-secret --client-secret-file secret", &sign_in);
 }
 
 #[test]
