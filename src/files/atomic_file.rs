@@ -1,6 +1,7 @@
 //! Atomic replace: a temporary file gets its final name when it is complete. Leftovers of killed processes are removed.
 //!
-//! Promises: a temporary file has mode 0600 while it is written, and is locked from its creation until it is dropped, also under its final name.
+//! Promises: a temporary file has mode 0600 while it is written, and is locked from its creation until it is dropped, also
+//! under its final name.
 //! The next run of this user that writes into the same directory removes temporary files that no process writes.
 
 use std::fs::{self, File, Permissions};
@@ -18,11 +19,11 @@ const PREFIX: &str = ".bulk-triage.draft.";
 
 /// Who can read a file that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+pub(crate) enum Readers {
     /// Mode 0600.
-    OwnerReads,
+    Owner,
     /// Mode 0644.
-    AnyoneReads,
+    Anyone,
 }
 
 /// Writes a whole file and gives it the name, atomically and durably. The returned file is at its end and locked.
@@ -31,7 +32,7 @@ pub(crate) enum Access {
 /// If `write` fails, or the file can't be written (worded by `failed`): the old file is unchanged.
 pub(crate) fn replace<E>(
     path: &Path,
-    access: Access,
+    readers: Readers,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     failed: impl Fn(io::Error) -> E,
 ) -> Result<File, E> {
@@ -43,7 +44,7 @@ pub(crate) fn replace<E>(
     write(&mut out)?;
     out.flush().map_err(&failed)?;
     drop(out);
-    if access == Access::AnyoneReads {
+    if readers == Readers::Anyone {
         temporary.as_file().set_permissions(Permissions::from_mode(0o644)).map_err(&failed)?;
     }
     temporary.as_file().sync_all().map_err(&failed)?;

@@ -22,7 +22,7 @@ mod private_dir;
 mod refusal;
 mod settings_file;
 
-pub(crate) use atomic_file::{Access, replace};
+pub(crate) use atomic_file::{Readers, replace};
 pub(crate) use links::resolve;
 pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,

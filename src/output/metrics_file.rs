@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use crate::files::{self, Access, OutputKind, PathError, PathProblem};
+use crate::files::{self, OutputKind, PathError, PathProblem, Readers};
 
 /// How every file of metrics begins.
 pub(crate) const MARK: &str = "# HELP bulk_triage_last_run_";
@@ -41,5 +41,5 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), PathError> {
     examine(path)?;
     let failed = |error: io::Error| PathError::at(&KIND, path)(error);
     let write = |out: &mut dyn io::Write| out.write_all(text.as_bytes()).map_err(failed);
-    files::replace(path, Access::AnyoneReads, write, failed).map(drop)
+    files::replace(path, Readers::Anyone, write, failed).map(drop)
 }

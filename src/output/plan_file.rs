@@ -5,7 +5,7 @@
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Access, OutputKind, PathError, PathProblem};
+use crate::files::{self, OutputKind, PathError, PathProblem, Readers};
 use crate::plan::{self, Header, PlanRow};
 
 /// A path at which a plan can be written.
@@ -52,7 +52,7 @@ impl PlanFile {
             checksum = plan::write(out, header, rows, failed)?;
             Ok(())
         };
-        files::replace(&self.path, Access::OwnerReads, write, failed)?;
+        files::replace(&self.path, Readers::Owner, write, failed)?;
         Ok(checksum)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::incident::Fetched;
 use super::rows::{self, Columns};
 use crate::contract::Contract;
-use crate::files::{self, Access, OutputKind, PathError, PathProblem};
+use crate::files::{self, OutputKind, PathError, PathProblem, Readers};
 
 /// The format of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl FetchFile {
         let columns = Columns::new(contract);
         files::replace(
             &self.path,
-            Access::OwnerReads,
+            Readers::Owner,
             |out| {
                 if self.format == FetchFormat::Csv {
                     out.write_all(&columns.header()).map_err(failed)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::destination::Destination;
 use super::{csv, jsonl};
-use crate::files::{self, Access, OutputError};
+use crate::files::{self, OutputError, Readers};
 use crate::input::InputShape;
 use crate::model::outcome::ResultRow;
 use crate::text::BOM;
@@ -115,7 +115,7 @@ fn replace<E>(
     let failed = |error: io::Error| OutputError::Write(named(path, &error));
     files::replace(
         path,
-        Access::OwnerReads,
+        Readers::Owner,
         |out| {
             out.write_all(&header(shape)).map_err(failed)?;
             for row in rows {

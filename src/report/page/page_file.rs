@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::wording::{DOCTYPE, MARK};
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
-use crate::files::{self, Access, OutputError, OutputKind, PathError, PathProblem, Refusal};
+use crate::files::{self, OutputError, OutputKind, PathError, PathProblem, Readers, Refusal};
 
 /// The format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl PageFile {
             write(&mut page)?;
             return append(&self.path, &page).map_err(named);
         }
-        files::replace(&self.path, Access::OwnerReads, write, named).map(drop)
+        files::replace(&self.path, Readers::Owner, write, named).map(drop)
     }
 
     fn examine_again(&self) -> Result<(), PathError> {
