@@ -282,7 +282,7 @@ pub(super) struct SendArgs {
     /// Write the results to this directory, as NAME.DAY.RUN.results.csv
     #[arg(long, value_name = "DIR", conflicts_with = "results")]
     pub(super) results_dir: Option<PathBuf>,
-    /// After a run, delete results files in --results-dir that are older (1 day or more)
+    /// After a run, delete results in --results-dir that are older than this (1 day or more)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) results_keep: Option<Duration>,
     /// Write a report (.html or .md): a review before sending, a run report afterwards
