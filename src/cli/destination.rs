@@ -7,6 +7,7 @@ use super::arguments::SendArgs;
 use super::target::Target;
 use super::terminal::say;
 use crate::cli::error::Error;
+use crate::files::is_same_file;
 use crate::input::Source;
 use crate::journal::{History, JournalError, RunState};
 use crate::model::setting::Settings;
@@ -78,14 +79,6 @@ pub(super) fn delete_old_results(args: &SendArgs, input: Option<&Path>, results:
         say(&format!("cannot delete old results in {}: {error}", dir.display()));
         0
     })
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (one.metadata(), other.metadata()) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
 }
 
 pub(super) fn absolute(path: &Path) -> String {

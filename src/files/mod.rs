@@ -30,7 +30,8 @@ pub(crate) use open::{
 };
 pub use output_path::{OutputError, PathError};
 pub(crate) use output_path::{
-    OutputKind, PathProblem, delete_own, directory_of, inspect, inspect_shared, is_same_path, open_log, resolve_parent,
+    OutputKind, PathProblem, delete_own, directory_of, inspect, inspect_shared, is_same_file, is_same_path, open_log,
+    resolve_parent,
 };
 pub(crate) use private_dir::{PrivateDir, temporary_dir};
 pub use refusal::Refusal;

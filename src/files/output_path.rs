@@ -215,6 +215,11 @@ fn expect_writable(directory: &Path) -> io::Result<()> {
     unnamed_in(directory).map(drop)
 }
 
+/// Whether two paths lead to the same file, links resolved.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    fs::metadata(one).is_ok_and(|found| is_same(other, &found))
+}
+
 /// Whether `other` is the file that was found.
 fn is_same(other: &Path, found: &Metadata) -> bool {
     fs::metadata(other).is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
