@@ -49,10 +49,26 @@ pub(crate) fn redacted(program: &Program, text: &str) -> String {
     let mut text = lines.join("\n").replace(&program.dir().to_string_lossy().into_owned(), "/DIR");
     for (at, run) in runs(program, &text).iter().enumerate() {
         for before in BEFORE_RUN {
-            text = text.replace(&format!("{before}{run}"), &format!("{before}RUN{}", at + 1));
+            text = word_replaced(&text, &format!("{before}{run}"), &format!("{before}RUN{}", at + 1));
         }
     }
     PATTERNS.iter().fold(text, |text, (pattern, with)| replaced(&text, pattern, with))
+}
+
+/// A text in which `words` is replaced where it ends a word: a checksum can begin like an ID.
+fn word_replaced(text: &str, words: &str, with: &str) -> String {
+    let mut parts = text.split(words);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |done, part| {
+        let goes_on = part.starts_with(|next: char| next.is_ascii_alphanumeric());
+        done + if goes_on { words } else { with } + part
+    })
+}
+
+#[test]
+fn run_id_is_replaced_as_a_word() {
+    let text = redacted(&Program::new(), "run beef: 1 row\n\"beef\" \"beef00\" \"random\":\"beef00\"");
+    assert_eq!(text, "run RUN1: 1 row\n\"RUN1\" \"beef00\" \"random\":\"RANDOM\"\n");
 }
 
 /// The IDs of all runs: those of the journal, and those in the text whose journal is gone.
