@@ -276,7 +276,7 @@ pub(super) struct SendArgs {
     /// Send without asking for confirmation
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Write the results to this file [default: NAME.RUN.results.csv, beside NAME.csv]
+    /// Write the results to this file [default: NAME.RUN.results.csv in the working directory]
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
     /// Write the results to this directory, as NAME.DAY.RUN.results.csv
