@@ -23,11 +23,11 @@ const AUDIENCE: &str = "https://api.security.microsoft.com";
 
 /// A program with an emulator that accepts any token.
 fn program(change: impl FnOnce(&mut Settings)) -> Program {
-    Program::new().file("requests.jsonl", "").emulator(change)
+    Program::new().emulator(change)
 }
 
 fn with_faults(faults: &[&str]) -> Program {
-    Program::new().file("requests.jsonl", "").faulty_emulator(faults)
+    Program::new().faulty_emulator(faults)
 }
 
 /// A token with this permission for a tenant, which expires after this number of seconds.

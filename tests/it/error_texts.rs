@@ -14,7 +14,7 @@ use crate::tokens::jwt;
 
 /// Two valid rows, and an emulator that receives nothing.
 fn program() -> Program {
-    Program::new().file("a.csv", closing(1..=2)).file("requests.jsonl", "").emulator(|_| ())
+    Program::new().file("a.csv", closing(1..=2)).emulator(|_| ())
 }
 
 fn set_mode(program: &Program, name: &str, mode: u32) {

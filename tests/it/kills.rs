@@ -28,7 +28,7 @@ const COMMAND: &str =
 
 /// A run of many rows, to a service with some faults of its own.
 fn world(seed: u64) -> Program {
-    let program = Program::new().file("a.csv", rows_with_comments(ROWS)).file("requests.jsonl", "");
+    let program = Program::new().file("a.csv", rows_with_comments(ROWS));
     program.emulator(|settings| {
         settings.seed = seed;
         settings.latency = Duration::from_millis(1)..=Duration::from_millis(25);

@@ -22,16 +22,13 @@ const ROWS: u64 = 20;
 const COMMAND: &str = "a.csv --results r.csv --quota 100000/1s --patience 0 --no-progress";
 
 fn program() -> Program {
-    Program::new().file("a.csv", rows_with_comments(ROWS)).file("requests.jsonl", "").emulator(|_| ())
+    Program::new().file("a.csv", rows_with_comments(ROWS)).emulator(|_| ())
 }
 
 /// Slow enough that a fault comes in the middle.
 fn slow_program() -> Program {
     let slow = Duration::from_millis(20)..=Duration::from_millis(40);
-    Program::new()
-        .file("a.csv", rows_with_comments(ROWS))
-        .file("requests.jsonl", "")
-        .emulator(|settings| settings.latency = slow)
+    Program::new().file("a.csv", rows_with_comments(ROWS)).emulator(|settings| settings.latency = slow)
 }
 
 /// Runs the same command again without the fault.

@@ -27,7 +27,7 @@ pub(crate) fn jwt(claims: &str) -> String {
 /// Three rows, and a service that accepts only this token.
 fn program(token: &str) -> Program {
     let token = token.to_owned();
-    Program::new().file("a.csv", closing(1..=3)).file("requests.jsonl", "").emulator(|settings| {
+    Program::new().file("a.csv", closing(1..=3)).emulator(|settings| {
         settings.token = Some(token.into());
     })
 }
@@ -304,7 +304,7 @@ fn token_for_another_service_is_refused_before_requests() {
 #[test]
 fn read_permission_is_enough_to_read() {
     let token = jwt(r#"{"aud":"8ee8fdad-f234-4243-8f3b-15c294843740","scp":"Incident.Read"}"#);
-    let program = Program::new().file("a.csv", closing(1..=3)).file("requests.jsonl", "").emulator(|settings| {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|settings| {
         settings.token = Some(token.clone().into());
         settings.incidents = "1-9".parse().expect("incidents");
     });

@@ -392,7 +392,7 @@ fn hostile_texts_stay_within_their_log_line() {
     let hostile = hostile()[..29].concat();
     let error = json!({"error": {"code": hostile, "message": hostile, "target": hostile}});
     let name = "a\u{1b}]0;x\u{7}\n{\"level\":\"ERROR\"}\u{202e}.csv";
-    let program = Program::new().file(name, as_csv()).file("requests.jsonl", "");
+    let program = Program::new().file(name, as_csv());
     let origin = server("400 Bad", "application/json", error.to_string().into_bytes());
     let options =
         ["-vvv", "--log-format", "json", "--settle", "10ms", "--patience", "0", "--yes", "--base-url", &origin];

@@ -135,7 +135,7 @@ fn opaque_token_goes_to_loopback_of_a_plan() {
 #[test]
 fn renewed_token_stays_opaque_on_loopback() {
     use std::os::unix::fs::PermissionsExt as _;
-    let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").file("token", "opaque-0123456789");
+    let program = Program::new().file("a.csv", ROWS).file("token", "opaque-0123456789");
     let program = program.emulator(|settings| settings.token = Some("another-token".to_owned().into()));
     std::fs::set_permissions(program.path("token"), std::fs::Permissions::from_mode(0o600)).expect("a mode");
     program.run(&format!("plan a.csv -o a.plan --base-url {} --token-file token", program.origin())).expect_code(0);
@@ -346,7 +346,7 @@ fn of_format_1(plan: &str) -> String {
 /// Each has a valid checksum; the requests and the line in the message are checked.
 #[test]
 fn forged_plans_are_refused_by_every_command() {
-    let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
+    let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
     let origin = program.origin();
     program.run(&format!("plan a.csv -o a.plan --base-url {origin}")).expect_code(0);
     let plan = program.read("a.plan");
@@ -398,7 +398,7 @@ fn plan_of_an_extended_contract_names_it() {
 /// No plan can redefine a built-in contract.
 #[test]
 fn plan_with_altered_built_in_contract_is_refused() {
-    let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
+    let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
     let to = format!("--base-url {}", program.origin());
     program.run(&format!("plan a.csv -o a.plan {to}")).expect_code(0);
     for (from, by) in [

@@ -133,13 +133,10 @@ impl Trial {
         let program = if self.world.two_steps { with_contract("graph", Program::new) } else { Program::new() };
         let program = program.file("a.csv", rows_with_comments(ROWS));
         let World { seed, faults, .. } = &self.world;
-        let program = program.emulator(|settings| {
+        program.emulator(|settings| {
             settings.seed = seed + self.first.map_or(0, |(at, _)| at as u64);
             settings.faults = faults.iter().map(|fault| crate::program::fault_of(fault)).collect();
-        });
-        // The log exists from the first request on.
-        program.write("requests.jsonl", "");
-        program
+        })
     }
 
     fn told(&self, breach: &str, point: Option<&Point>, ended: &Ended) -> String {

@@ -6,7 +6,7 @@ use crate::settings::precedence::{PROJECT, SYSTEM, USER, settings_file};
 
 /// Two rows and an emulator on loopback, to which only consent sends a tenant's token.
 fn program() -> Program {
-    Program::new().file("a.csv", closing(1..=2)).file("requests.jsonl", "").emulator(|_| ())
+    Program::new().file("a.csv", closing(1..=2)).emulator(|_| ())
 }
 
 fn run(program: &Program, line: &str, variables: &[(&str, &str)]) -> Ended {

@@ -50,7 +50,7 @@ pub(crate) fn table() -> String {
         .map(|line| (line, None))
         .chain(ROWS.iter().map(|(line, other)| ((*line).to_owned(), *other)));
     for (line, other) in rows {
-        let program = Program::new().file("a.csv", closing(1..=2)).file("requests.jsonl", "").emulator(|_| ());
+        let program = Program::new().file("a.csv", closing(1..=2)).emulator(|_| ());
         prepare(&program, &line, other);
         let beside = other.map_or_else(String::new, |(name, text)| {
             let text = text.trim_end().replace('\n', "; ");
