@@ -1,6 +1,6 @@
 //! A private directory: refused if others can enter it.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl PrivateDir {
     pub(crate) fn create(path: &Path) -> Result<PrivateDir, Refusal> {
         let path = resolve(path)?;
         create_directory(&path)?;
-        let directory = open_directory(&path)?;
+        let directory = opened(&path)?;
         match check(&directory.metadata()?) {
             Err(Refusal::Mode { .. }) if is_empty(&path)? => {
                 directory.set_permissions(Permissions::from_mode(0o700))?;
@@ -52,8 +52,8 @@ impl PrivateDir {
     /// As [`PrivateDir::create`].
     pub(crate) fn to_read(path: &Path) -> Result<PrivateDir, Refusal> {
         let path = resolve(path)?;
-        let directory = match open_directory(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PrivateDir { path }),
+        let directory = match opened(&path) {
+            Err(Refusal::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(PrivateDir { path }),
             directory => directory?,
         };
         match check(&directory.metadata()?) {
@@ -67,6 +67,14 @@ impl PrivateDir {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Opens it. If another user owns it, that is why it can't be opened.
+fn opened(path: &Path) -> Result<File, Refusal> {
+    open_directory(path).map_err(|error| {
+        let denied = (error.kind() == io::ErrorKind::PermissionDenied).then(|| std::fs::metadata(path).ok()).flatten();
+        denied.and_then(|found| check(&found).err()).unwrap_or(Refusal::Io(error))
+    })
 }
 
 fn check(found: &std::fs::Metadata) -> Result<(), Refusal> {

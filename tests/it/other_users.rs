@@ -188,6 +188,18 @@ fn foreign_files_in_state_directory_are_refused() {
     }
 }
 
+/// It can't be opened, but its owner can be found.
+#[test]
+fn closed_state_directory_names_its_owner() {
+    let Some(users) = users() else { return };
+    users.directory("state", OTHER, 0o700);
+    let text = "state: it belongs to another user (uid 20002)";
+    users.expect_refused(text, |users| users.send("a.csv --state-dir state"));
+    for command in ["list", "prune --older-than 1d"] {
+        users.expect_refused(text, |users| users.run(&format!("runs {command} --state-dir state")));
+    }
+}
+
 /// Ended processes and runs leave such files, and the next process removes them.
 #[test]
 fn lock_files_of_others_stay() {
