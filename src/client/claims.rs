@@ -50,7 +50,7 @@ pub enum ClaimsError {
         wanted: String,
     },
     /// Neither `roles` nor `scp` has a permission that is enough.
-    #[error("the token has {found}, not `{application}` (an application) or `{delegated}` (a user)")]
+    #[error("the token has {found}; it needs `{application}` (an application) or `{delegated}` (a user)")]
     Permission {
         /// What it has.
         found: String,
@@ -169,7 +169,7 @@ impl TokenFacts {
             return Ok(());
         }
         let found = match self.permissions.join(" ") {
-            none if none.is_empty() => "no permission (an administrator has to consent to it)".to_owned(),
+            none if none.is_empty() => "no permission (an administrator has to consent)".to_owned(),
             some => format!("the permission `{some}`"),
         };
         let named = |place: usize| needs.permissions.get(place).cloned().unwrap_or_default();
@@ -248,12 +248,12 @@ mod tests {
             ),
             (
                 r#"{"aud":"8ee8fdad-app","scp":"Incident.Read User.Read"}"#,
-                "the token has the permission `Incident.Read User.Read`, not `Incident.ReadWrite.All` (an application) \
-                 or `Incident.ReadWrite` (a user)",
+                "the token has the permission `Incident.Read User.Read`; it needs `Incident.ReadWrite.All` (an \
+                 application) or `Incident.ReadWrite` (a user)",
             ),
             (
                 r#"{"aud":"8ee8fdad-app"}"#,
-                "the token has no permission (an administrator has to consent to it), not `Incident.ReadWrite.All` (an \
+                "the token has no permission (an administrator has to consent); it needs `Incident.ReadWrite.All` (an \
                  application) or `Incident.ReadWrite` (a user)",
             ),
         ] {

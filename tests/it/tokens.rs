@@ -282,10 +282,10 @@ fn token_for_another_service_is_refused_before_requests() {
         ),
         (
             format!(r#"{{"aud":"{api}","scp":"User.Read"}}"#),
-            "error: the token has the permission `User.Read`, not `Incident.ReadWrite.All` (an application) or \
+            "error: the token has the permission `User.Read`; it needs `Incident.ReadWrite.All` (an application) or \
              `Incident.ReadWrite` (a user)",
         ),
-        (format!(r#"{{"aud":"{app}","roles":["Incident.Read.All"]}}"#), "the permission `Incident.Read.All`, not"),
+        (format!(r#"{{"aud":"{app}","roles":["Incident.Read.All"]}}"#), "the permission `Incident.Read.All`; it needs"),
         (format!(r#"{{"aud":"{api}/"}}"#), "error: the token has no permission"),
     ] {
         send_with(&program, &jwt(&claims)).expect_code(5).expect_text(said);
@@ -318,10 +318,10 @@ fn read_permission_is_enough_to_read() {
     with_token("run a.csv --dry-run --compare").expect_code(0);
     with_token("plan a.csv -o a.plan --compare").expect_code(0);
     let reads = program.requests().len();
-    with_token("run a.csv --yes").expect_code(5).expect_text("the permission `Incident.Read`, not");
+    with_token("run a.csv --yes").expect_code(5).expect_text("the permission `Incident.Read`; it needs");
     let mut apply = program.command("apply a.plan --yes");
     apply.env("BULK_TRIAGE_TOKEN", &token);
-    started(apply).end().expect_code(5).expect_text("the permission `Incident.Read`, not");
+    started(apply).end().expect_code(5).expect_text("the permission `Incident.Read`; it needs");
     assert_eq!(program.requests().len(), reads);
 }
 

@@ -51,7 +51,12 @@ fn of_code(code: u64, refusal: &Refusal<'_>) -> Option<String> {
             "upload this certificate to the application's registration; check this machine's clock".to_owned()
         }
         700_024 => "check this machine's clock: the assertion is not valid now".to_owned(),
-        70_021 | 700_211..=700_213 => {
+        700_212 => {
+            "request the federated token for the audience that the credential in Entra names; the default is \
+             api://AzureADTokenExchange"
+                .to_owned()
+        }
+        70_021 | 700_211 | 700_213 => {
             format!("add a federated credential to the application with exactly {subject} (upper and lower case count)")
         }
         50_196 => "too many requests for tokens: another program asks in a loop".to_owned(),
@@ -100,7 +105,7 @@ mod tests {
             (700_024, "clock"),
             (70_021, "issuer `https://i`, subject `s`"),
             (700_211, "federated credential"),
-            (700_212, "federated credential"),
+            (700_212, "for the audience"),
             (700_213, "federated credential"),
             (50_196, "in a loop"),
         ] {

@@ -88,7 +88,7 @@ fn permission_to_read_is_enough_to_fetch() {
     let fetch = format!("fetch -o open.csv --limit 5 --base-url {} --quota 1000/1s", job.program.origin());
     started(job.with_credential(job.program.command(&fetch))).end().expect_code(0);
     let ended = started(job.command("a.csv")).end().expect_code(5);
-    ended.expect_text("the token has the permission `Incident.Read.All`, not `Incident.ReadWrite.All`");
+    ended.expect_text("the token has the permission `Incident.Read.All`; it needs `Incident.ReadWrite.All`");
     assert!(job.program.updates().is_empty());
 }
 
