@@ -119,9 +119,9 @@ impl PreviewBuilder<'_> {
             // If standard error is closed, the run is sent anyway.
             let _ = preview.write(io::stderr(), terminal.err);
             self.target.announced();
-        }
-        if preview.run.counts.rows == 0 {
-            say("nothing to send");
+            if preview.run.counts.rows == 0 {
+                say("nothing to send");
+            }
         }
         if preview.run.counts.rows == 0 || send.yes {
             return Ok(true);

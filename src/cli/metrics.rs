@@ -3,6 +3,7 @@
 //! Promises: a command whose command line is wrong writes it, too, if its option could be read; a file that can't be
 //! written changes no exit code.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(super) struct MetricsFile {
     profile: String,
     clock: Clock,
     started_at: BootTime,
+    /// The command has failed, and said so, because metrics can't be written there.
+    is_refused: Cell<bool>,
 }
 
 impl MetricsFile {
@@ -45,6 +48,7 @@ impl MetricsFile {
             profile: text(value(&early.profile, "--profile").as_deref()).unwrap_or_default(),
             started_at: clock.now().boot,
             clock,
+            is_refused: Cell::new(false),
         })
     }
 
@@ -53,7 +57,9 @@ impl MetricsFile {
     /// # Errors
     /// If they can't.
     pub(super) fn expect_writable(&self) -> Result<(), PathError> {
-        metrics_file::examine(&self.path)
+        let examined = metrics_file::examine(&self.path);
+        self.is_refused.set(examined.is_err());
+        examined
     }
 
     /// Writes the metrics of the command that ends now.
@@ -70,7 +76,9 @@ impl MetricsFile {
             quota_wait: requests.quota_wait,
             lasted: now.boot.since(self.started_at),
         };
-        if let Err(error) = metrics_file::write(&self.path, &metrics.to_text()) {
+        if let Err(error) = metrics_file::write(&self.path, &metrics.to_text())
+            && !self.is_refused.get()
+        {
             say(&format!("warning: {error}"));
         }
     }

@@ -19,6 +19,15 @@ fn repeated_finished_command_sends_nothing() {
     assert_eq!(program.requests().len(), 20);
 }
 
+/// cron mails whatever is printed.
+#[test]
+fn quiet_repeat_prints_only_the_summary() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let again = program.send("a.csv -q").expect_code(0).expect_outcomes(&[("unchanged", 3)]);
+    assert_eq!(again.stderr, "");
+}
+
 #[test]
 fn killed_and_repeated_command_updates_once() {
     let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
