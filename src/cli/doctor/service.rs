@@ -55,7 +55,11 @@ pub(super) async fn connection(target: &Target) -> (Check, Check) {
         Some(Obstacle::Proxy { .. }) => refused(unreachable(PROXY)),
         Some(_) => (proxy_ok, unreachable(CONNECTION)),
         None => {
-            let help = "check that the service runs, the network and the firewall; to use a proxy, set HTTPS_PROXY";
+            let help = if proxy.is_some() {
+                "check that the proxy is the right one (HTTPS_PROXY or ALL_PROXY) and runs, the network and the firewall"
+            } else {
+                "check that the service runs, the network and the firewall; to use a proxy, set HTTPS_PROXY"
+            };
             let finding = format!("{} ({origin}{through})", error.message);
             (proxy_ok, Check::fail(CONNECTION, finding, Some(help.to_owned()), exit::STOPPED))
         }
@@ -173,6 +177,7 @@ fn permission_check(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Che
     }
     let code = code_of(stop);
     let help = match code {
+        exit::STOPPED if matches!(stop, StopReason::PausedTooLong { .. }) => Some("run it again after that time"),
         exit::STOPPED => Some("run it again later; if that doesn't help, check --base-url and --contract"),
         exit::NOT_ALLOWED if !matches!(stop, StopReason::Forbidden { .. }) => Some("get a new token"),
         _ => None,

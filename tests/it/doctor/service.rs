@@ -41,7 +41,8 @@ fn proxy_is_shown_without_its_password() {
         found
     };
     let found = proxied("https://api.example.com", &[]).expect("proxy", "ok", "http://127.0.0.1:1");
-    found.expect("connection", "fail", "through the proxy http://127.0.0.1:1").expect_code(4);
+    let found = found.expect("connection", "fail", "through the proxy http://127.0.0.1:1").expect_code(4);
+    found.expect("connection", "fail", "check that the proxy is the right one");
     let found = proxied("https://127.0.0.1:2", &[]).expect("proxy", "ok", "none");
     found.expect("connection", "fail", "refused").expect_code(4);
     proxied("https://no-such-host.invalid", &[("NO_PROXY", "invalid")]).expect("proxy", "ok", "none");
@@ -131,7 +132,7 @@ fn unsuitable_token_is_reported_and_not_sent() {
             token("https://graph.microsoft.com", "Incident.ReadWrite.All", 3_600),
             "for graph.microsoft.com, not for api.",
         ),
-        (token(AUDIENCE, "Alert.Read.All", 3_600), "the permission `Alert.Read.All`, not `Incident.Read.All`"),
+        (token(AUDIENCE, "Alert.Read.All", 3_600), "the permission `Alert.Read.All`; it needs `Incident.Read.All`"),
     ];
     for (token, words) in unsuitable {
         let program = with_faults(&[]);
@@ -242,6 +243,8 @@ fn used_up_quota_is_a_warning() {
     let throttled = with_faults(&["429=header-seconds/30s"]);
     super::found(&throttled, "").expect_code(0).expect("permission", "warn", "the service throttles requests");
     assert_eq!(throttled.requests().len(), 1);
+    let paused = with_faults(&["429=header-seconds/2h"]);
+    super::found(&paused, "").expect_code(4).expect("permission", "fail", "run it again after that time");
 }
 
 /// In the order of the table, whatever is found first.
