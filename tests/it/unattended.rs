@@ -106,7 +106,7 @@ fn scripts(name: &str) -> Vec<String> {
 /// The commands of the program in a script, without redirections.
 fn commands_in(script: &str) -> Vec<String> {
     let separated = script.replace("&&", "\n").replace("||", "\n").replace("{ ", "\n").replace(';', "\n");
-    let commands = separated.lines().map(|part| part.split(" >>").next().unwrap_or_default().trim());
+    let commands = separated.lines().map(|part| part.split(" >").next().unwrap_or_default().trim());
     commands.filter(|command| command.starts_with("bulk-triage ")).map(str::to_owned).collect()
 }
 

@@ -60,19 +60,34 @@ impl Scheduler {
     }
 }
 
-/// A night, its faults, the exit code of its run, and the check of `doctor` that fails.
+/// A night, its faults, the exit code and the message of its run, and the check of `doctor` that fails.
 struct Night {
     name: &'static str,
     is_down: bool,
     is_expired: bool,
     code: i32,
+    said: &'static str,
     found: Option<&'static str>,
 }
 
 const NIGHTS: [Night; 3] = [
-    Night { name: "normal", is_down: false, is_expired: false, code: 0, found: None },
-    Night { name: "expired secret", is_down: false, is_expired: true, code: 5, found: Some("token\tfail") },
-    Night { name: "service is down", is_down: true, is_expired: false, code: 4, found: Some("permission\tfail") },
+    Night { name: "normal", is_down: false, is_expired: false, code: 0, said: "", found: None },
+    Night {
+        name: "expired secret",
+        is_down: false,
+        is_expired: true,
+        code: 5,
+        said: "error: no token",
+        found: Some("token\tfail"),
+    },
+    Night {
+        name: "service is down",
+        is_down: true,
+        is_expired: false,
+        code: 4,
+        said: "stopped early",
+        found: Some("permission\tfail"),
+    },
 ];
 
 /// The files with secrets, and those that hold no output.
@@ -343,6 +358,7 @@ fn hold(machine: &Machine, night: &Night, number: u64) -> String {
     let is_done = night.code == 0;
     assert_eq!(code, night.code, "{case}");
     assert_eq!(job.program.incident(number * 10)["status"] == "Resolved", is_done, "{case}");
+    assert!(printed.contains(night.said), "{case}");
     // A container runs no second program.
     let found = night.found.filter(|_| scheduler != Container).unwrap_or_default();
     assert!(printed.contains(found), "{found}: {case}");
