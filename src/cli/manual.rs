@@ -13,6 +13,7 @@ use crate::cli::exit;
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
     /// The command, such as `runs show`; without it, the main page
+    #[arg(value_hint = clap::ValueHint::Other)]
     command: Vec<String>,
     /// List the commands, one per line
     #[arg(long, conflicts_with = "command")]
