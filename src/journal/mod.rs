@@ -55,6 +55,7 @@ pub use redirects::Contradiction;
 pub use row::{DiffResult, LoadRow, PendingRow, ReadScope, ReportRow, Snapshots};
 pub use run::{PrunedRun, RunHandle, RunKey, RunMetadata, RunState, RunSummary};
 pub use run_report::{OutcomeGroup, RowFilter, Timeline, TimelinePiece};
+pub use runs::is_run_name;
 pub use sql::sqlite_build;
 
 #[cfg(test)]

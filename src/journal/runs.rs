@@ -46,6 +46,13 @@ const NAME_IS_TAKEN: &str = "
 
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
+const NAME_LENGTH: usize = 4;
+
+/// Whether a text can be the name of a run.
+#[must_use]
+pub fn is_run_name(text: &str) -> bool {
+    text.len() == NAME_LENGTH && text.bytes().all(|byte| NAME_LETTERS.contains(&byte))
+}
 
 /// Runs and rows: a run's life.
 impl Journal {
@@ -221,24 +228,31 @@ impl Journal {
     }
 
     /// Removes runs that finished at least `older_than` ago, with their rows and attempts, but keeps which plans they
-    /// applied; and requests of no run (any more) that had ended by then. Returns the number of runs. The file does not
-    /// shrink: the room is used again.
+    /// applied; and requests of no run (any more) that had ended by then. Both clocks must say so: while the date is wrong,
+    /// requests that count against the quota would be forgotten. Returns the number of runs. The file does not shrink: the
+    /// room is used again.
     ///
     /// # Errors
     /// If the journal can't be written.
     pub fn prune(&mut self, older_than: Duration) -> Result<u64, JournalError> {
-        let before = self.clock.now().wall.as_microsecond().saturating_sub(micros(older_than));
+        let now = self.clock.now();
+        let before = now.wall.as_microsecond().saturating_sub(micros(older_than));
+        let boot_before = (now.boot - older_than).0;
         self.write(|tx| {
             let old: Vec<i64> = tx
-                .prepare("SELECT id FROM runs WHERE state = 'over' AND finished_wall < ?1")?
-                .query_map([before], |row| row.get(0))?
+                .prepare(
+                    "SELECT id FROM runs WHERE state = 'over' AND finished_wall < ?1
+                     AND NOT EXISTS (SELECT 1 FROM attempts WHERE run = runs.id AND ended > ?2)",
+                )?
+                .query_map([before, boot_before], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for run in &old {
                 tx.execute(KEEP_PLAN, [run])?;
                 tx.execute("DELETE FROM attempts WHERE run = ?1", [run])?;
                 remove(tx, *run)?;
             }
-            tx.execute("DELETE FROM attempts WHERE run NOT IN (SELECT id FROM runs) AND ended_wall < ?1", [before])?;
+            let sql = "DELETE FROM attempts WHERE run NOT IN (SELECT id FROM runs) AND ended_wall < ?1 AND ended <= ?2";
+            tx.execute(sql, [before, boot_before])?;
             Ok(old.len() as u64)
         })
     }
@@ -255,7 +269,8 @@ pub(super) fn scope_id(tx: &Transaction<'_>, scope: &TenantKey) -> Result<i64, D
 
 fn new_name(tx: &Transaction<'_>, rng: &mut fastrand::Rng) -> Result<String, DbError> {
     loop {
-        let name: String = (0..4).map(|_| char::from(NAME_LETTERS[rng.usize(..NAME_LETTERS.len())])).collect();
+        let name: String =
+            (0..NAME_LENGTH).map(|_| char::from(NAME_LETTERS[rng.usize(..NAME_LETTERS.len())])).collect();
         let taken: bool = tx.query_row(NAME_IS_TAKEN, [&name], |row| row.get(0))?;
         if !taken {
             return Ok(name);

@@ -411,6 +411,7 @@ fn list_of_runs_and_what_they_show() {
     story.run("runs prune");
     let sql = "UPDATE runs SET finished_wall = 1788076800000000 WHERE name = ?1";
     program.journal().execute(sql, [&first]).expect("it is over since 2026-08-30");
+    program.age_the_journal(100 * 86_400);
     story.run("runs prune");
     story.run(&format!("runs show {first}"));
     story.is("runs");

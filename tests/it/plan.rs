@@ -146,6 +146,7 @@ fn plan_of_a_pruned_run_sends_nothing() {
     let db = program.journal();
     db.execute("UPDATE runs SET finished_wall = 1788076800000000", []).expect("2026-08-30");
     drop(db);
+    program.age_the_journal(100 * 86_400);
     program.run("runs prune").expect_code(0).expect_text("1 run removed");
     for options in ["", "--remember 0", "--format json"] {
         let ended = apply(&program, options).expect_code(0);

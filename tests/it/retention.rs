@@ -146,6 +146,7 @@ fn scheduled_prune_leaves_a_running_job_alone() {
     program.send("a.csv").expect_code(0);
     let earlier = "UPDATE runs SET finished_wall = finished_wall - 40 * 86400000000";
     program.journal().execute(earlier, []).expect("it is changed");
+    program.age_the_journal(40 * 86_400);
     let running = program.start_sending("b.csv --quota 1/1s --concurrency 1 --results r.csv");
     program.wait_for_requests(4);
     let pruned = program.run("runs prune -qq").expect_code(0);

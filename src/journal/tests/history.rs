@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::process::{
     HOUR, Place, Process, comment, facts, key, load_row, loaded, resolve, scope, start_of_the_clock, updated,
 };
-use crate::clock::{BootTime, Clock};
+use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, Batch, JournalError, LoadRow, ReadOnlyJournal, RunState};
 use crate::model::change::TenantKey;
 use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
@@ -168,6 +168,29 @@ async fn discarded_and_pruned_runs_lose_their_locks() {
     assert_eq!(journal.prune(Duration::ZERO).expect("writes"), 3);
     assert!(names.iter().all(|name| journal.run(name).is_err()));
     assert_eq!(journal.runs().expect("reads").iter().map(|run| run.name.clone()).collect::<Vec<_>>(), [unfinished]);
+}
+
+/// A day in which the machine's date is wrong takes no request from the quota's count, and no update from what is remembered.
+#[tokio::test(start_paused = true)]
+async fn wrong_date_prunes_no_recent_run() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1)]);
+    process.make(1, Some(true));
+    process.commit(&Batch { finished: vec![(1, updated())], ..Batch::default() });
+    process.journal.close(&process.run).expect("writes");
+    let name = process.run.name.clone();
+    drop(process);
+
+    let wall = "2027-11-24T10:00:00Z".parse().expect("a time");
+    let wrong = Place { clock: Clock::simulated(Now { wall, ..place.clock.now() }, "first"), ..place };
+    let mut journal = wrong.open();
+    assert_eq!(journal.prune(HOUR).expect("writes"), 0);
+    assert!(journal.run(&name).is_ok());
+    drop(journal);
+    assert_eq!(wrong.process(&[resolve(2)]).seconds_ended(), [1_000]);
+
+    advance(2 * HOUR).await;
+    assert_eq!(wrong.open().prune(HOUR).expect("writes"), 1);
 }
 
 #[tokio::test(start_paused = true)]
