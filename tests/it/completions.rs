@@ -67,3 +67,14 @@ fn fish_completes_run_ids() {
     let shown = started(fish).end().expect_code(0).stdout;
     assert_eq!(shown.lines().filter(|line| *line == id).count(), 4, "{shown}");
 }
+
+/// Shells expand the words that they complete.
+#[test]
+fn manipulated_ids_are_not_listed() {
+    let (program, id) = with_a_run();
+    let planted =
+        "INSERT INTO runs (name, state, process, scope, contract, plan, facts, created_wall, finished_wall, api)
+                   SELECT ?1, state, process, scope, contract, plan, facts, created_wall, finished_wall, api FROM runs";
+    program.journal().execute(planted, ["$(touch owned)"]).expect("it is planted");
+    assert_eq!(program.run("runs list --ids").expect_code(0).stdout, format!("{id}\n"));
+}

@@ -8,10 +8,10 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::cli::global::Format;
 use crate::cli::terminal::Terminal;
-use crate::journal::{History, RunState, RunSummary};
+use crate::journal::{History, RunState, RunSummary, is_run_name};
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::table::{Cell, Table};
-use crate::text::{escape_json, printable};
+use crate::text::escape_json;
 
 /// `bulk-triage runs list`
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -32,7 +32,9 @@ pub(super) fn run(journal: Option<&History>, args: ListArgs, terminal: &Terminal
     let runs = journal.map_or_else(|| Ok(Vec::new()), History::runs)?;
     let mut out = io::stdout().lock();
     if args.ids {
-        runs.iter().try_for_each(|run| writeln!(out, "{}", printable(&run.name)))?;
+        // A shell expands the words it completes, so a name in a manipulated journal could be a command.
+        let mut ids = runs.iter().map(|run| &run.name).filter(|name| is_run_name(name));
+        ids.try_for_each(|id| writeln!(out, "{id}"))?;
         return Ok(exit::OK);
     }
     match (args.format, &*runs) {
