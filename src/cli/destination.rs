@@ -11,7 +11,7 @@ use crate::files::is_same_file;
 use crate::input::Source;
 use crate::journal::{History, JournalError, RunState};
 use crate::model::setting::Settings;
-use crate::output::results::{Destination, dated_name, default_name, delete_old};
+use crate::output::results::{Destination, EMULATOR, dated_name, default_name, delete_old};
 use crate::session::PreparedRun;
 
 /// Where the results of a run go.
@@ -25,7 +25,7 @@ pub(super) fn destination(
     input: &Source,
 ) -> Result<Destination, Error> {
     let (input, shape) = (input.path(), &run.metadata.shape);
-    let name = if target.is_emulated { "emulator" } else { &run.handle.name };
+    let name = if target.is_emulated { EMULATOR } else { &run.handle.name };
     let now = run.clock().now().wall;
     let unnamed = |name: &str| match results_dir(args) {
         Some(dir) => dir.join(dated_name(input, now, name, shape)),

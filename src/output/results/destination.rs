@@ -18,6 +18,9 @@ use crate::text::BOM;
 /// The first line of a results file is shorter, because a record has at most 1 MiB.
 const MAX_FIRST_LINE: u64 = 4 << 20;
 
+/// What results of an emulator have in their name, in place of a run's ID.
+pub const EMULATOR: &str = "emulator";
+
 /// A path at which results can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {

@@ -9,6 +9,6 @@ mod file;
 mod jsonl;
 mod retention;
 
-pub use destination::{Destination, default_name};
+pub use destination::{Destination, EMULATOR, default_name};
 pub use file::ResultsFile;
 pub use retention::{dated_name, delete_old};

@@ -13,9 +13,10 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::destination::{holds_results, stem};
+use super::destination::{EMULATOR, holds_results, stem};
 use crate::files;
 use crate::input::InputShape;
+use crate::journal::is_run_name;
 
 /// The name of results in a directory of their own: `close.2026-11-28.7f3k.results.csv` for `close.csv`, and also if the
 /// input is a results file of that name.
@@ -38,7 +39,7 @@ fn run_of(name: &str) -> Option<&str> {
     let (stem, day) = rest.rsplit_once('.')?;
     let is_dated = !stem.is_empty() && day.len() == "2026-11-28".len() && day.parse::<Date>().is_ok();
     let run = run.strip_suffix("-again").unwrap_or(run);
-    (is_dated && !run.is_empty()).then_some(run)
+    (is_dated && (is_run_name(run) || run == EMULATOR)).then_some(run)
 }
 
 /// Deletes the results files with a dated name that were last written longer ago than `keep`. Those for whose path and
@@ -102,6 +103,9 @@ mod tests {
             "2026-11-28.7f3k.results.csv",
             "close.2026-11-28..results.csv",
             "close.20261128.7f3k.results.csv",
+            "close.2026-11-28.backup.results.csv",
+            "close.2026-11-28.copy.results.csv",
+            "close.2026-11-28.7F3K.results.csv",
         ] {
             assert_eq!(run_of(name), None, "{name}");
         }
