@@ -281,7 +281,7 @@ impl Sending<'_> {
             Err(error) => {
                 say(&error.to_string());
                 if !self.target.is_emulated {
-                    say(&format!("`{}` writes it", self.next.to_show(run, page.path())));
+                    say(&format!("`{}` writes it", self.next.to_show(run, page.second_path())));
                 }
                 None
             }

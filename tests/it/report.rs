@@ -208,6 +208,21 @@ fn step_summary_is_appended_as_markdown() {
     program.send("a.csv --report other").expect_code(2).expect_text("its name must end in");
 }
 
+/// GitHub shows none of a summary that is too long.
+#[test]
+fn full_step_summary_gets_no_page() {
+    let earlier = "x".repeat(999_900);
+    let program = Program::new().file("a.csv", closing(1..=3)).file("summary", &earlier).emulator(|_| ());
+    let mut command = program.send_command("a.csv --report summary");
+    command.env("GITHUB_STEP_SUMMARY", "summary");
+    let ended = started(command).end().expect_code(0).expect_text("no room").expect_outcomes(&[("updated", 3)]);
+    assert_eq!(program.read("summary"), earlier);
+    let show = format!("runs show {} --report report.md", program.last_run());
+    ended.expect_text(&format!("`bulk-triage {show}` writes it"));
+    program.run(&show).expect_code(0);
+    assert!(program.read("report.md").contains("# Run report"));
+}
+
 #[test]
 fn step_summary_may_be_the_report_file() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("notes.md", "mine\n").emulator(|_| ());

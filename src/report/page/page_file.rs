@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::wording::{DOCTYPE, MARK};
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
 use crate::files::{self, OutputError, OutputKind, PathError, PathProblem, Readers, Refusal};
+use crate::report::humanize::count;
 
 /// The format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,12 @@ impl PageFile {
         Ok(file)
     }
 
+    /// Where the page can still be written if it could not: a file of others may have no room.
+    #[must_use]
+    pub fn second_path(&self) -> &Path {
+        if self.appends { Path::new("report.md") } else { &self.path }
+    }
+
     /// The path as it was named.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -119,6 +126,10 @@ impl PageFile {
         if self.appends {
             let mut page = Vec::new();
             write(&mut page)?;
+            if self.used() + page.len() as u64 >= markdown::LONGEST {
+                let why = format!("no room: with it the file would have {} bytes or more", count(markdown::LONGEST));
+                return Err(named(io::Error::other(why)));
+            }
             return append(&self.path, &page).map_err(named);
         }
         files::replace(&self.path, Readers::Owner, write, named).map(drop)
