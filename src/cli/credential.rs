@@ -464,6 +464,7 @@ mod tests {
             },
             credentials_directory: None,
             certificates: Vec::new(),
+            unusable_proxies: Vec::new(),
             color: ColorWish::None,
             is_dumb: false,
             columns: None,

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::global::GlobalArgs;
 use super::settings::{PREFIX, Surroundings, Variables};
 use crate::cli::error::Error;
+use crate::client::Proxy;
 
 /// The variable that holds the token itself.
 pub(super) const TOKEN: &str = "BULK_TRIAGE_TOKEN";
@@ -43,6 +44,8 @@ pub(super) struct Environment {
     pub(super) credentials_directory: Option<PathBuf>,
     /// Those of `SSL_CERT_FILE` and `SSL_CERT_DIR` that are set: they say whose certificates are trusted.
     pub(super) certificates: Vec<&'static str>,
+    /// Those of `HTTPS_PROXY` and `ALL_PROXY` that are set, but name no proxy.
+    pub(super) unusable_proxies: Vec<&'static str>,
     /// What it says of colors.
     pub(super) color: ColorWish,
     /// Whether the terminal is `dumb`: it takes text, and no more.
@@ -145,6 +148,10 @@ impl Environment {
             certificates: ["SSL_CERT_FILE", "SSL_CERT_DIR"]
                 .into_iter()
                 .filter(|name| variable(name).is_some())
+                .collect(),
+            unusable_proxies: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+                .into_iter()
+                .filter(|name| variable(name).is_some_and(|value| !value.to_str().is_some_and(Proxy::is_named_by)))
                 .collect(),
             color: ColorWish::of(no_color.is_some(), force.as_deref(), clicolor.as_deref(), is_dumb),
             is_dumb,

@@ -25,6 +25,16 @@ impl Proxy {
         Matcher::from_system().intercept(&uri).map(Proxy)
     }
 
+    /// Whether this value of a variable names a proxy. One that does not is ignored, or leads elsewhere.
+    #[must_use]
+    pub fn is_named_by(value: &str) -> bool {
+        let some_origin = http::Uri::from_static("https://example.com");
+        let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
+        // These end a host. An `@` behind one belongs to a password in which it is not escaped.
+        let is_cut = rest.split_once(['/', '?', '#']).is_some_and(|(_, rest)| rest.contains('@'));
+        !is_cut && Matcher::builder().all(value).build().intercept(&some_origin).is_some()
+    }
+
     /// Whether its scheme can be used.
     pub(super) fn is_supported(&self) -> bool {
         matches!(self.0.uri().scheme_str(), Some("http" | "https"))
@@ -56,6 +66,8 @@ impl Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uri = self.0.uri();
-        write!(f, "{}://{}", uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |it| it.as_str()))
+        write!(f, "{}://{}", uri.scheme_str().unwrap_or("http"), uri.host().unwrap_or_default())?;
+        // The authority would begin with the rest of a password that has an `@`.
+        uri.port_u16().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }

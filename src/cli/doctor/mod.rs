@@ -37,7 +37,7 @@ pub(super) fn run(
     let (settings, target) = machine::settings(inputs, loaded, &runtime);
     let (state_directory, journal) = machine::state_directory(inputs);
     let (proxy, connection) = match &target {
-        Some(target) => runtime.block_on(service::connection(target)),
+        Some(target) => runtime.block_on(service::connection(target, &env.unusable_proxies)),
         None => (Check::skip(PROXY, &[&settings]), Check::skip(CONNECTION, &[&settings])),
     };
     let (token, target) = match target {

@@ -29,12 +29,20 @@ const LITTLE_TIME: SignedDuration = SignedDuration::from_mins(5);
 const WAIT: Duration = Duration::from_secs(5);
 
 /// Checks the proxy, and connects.
-pub(super) async fn connection(target: &Target) -> (Check, Check) {
+pub(super) async fn connection(target: &Target, unusable_proxies: &[&'static str]) -> (Check, Check) {
     let origin = target.origin();
     let proxy = Proxy::for_origin(origin);
     let through = proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
-    let proxy_ok =
-        Check::ok(PROXY, proxy.as_ref().map_or_else(|| "none for this target".to_owned(), ToString::to_string));
+    let used = proxy.as_ref().map_or_else(|| "none for this target".to_owned(), ToString::to_string);
+    let proxy_ok = if unusable_proxies.is_empty() {
+        Check::ok(PROXY, used)
+    } else {
+        let names = unusable_proxies.join(", ");
+        let help = format!(
+            "set {names} to http://HOST:PORT; in a password, write `@` as `%40`, `/` as `%2F` and `#` as `%23`"
+        );
+        Check::warn(PROXY, format!("{used}; {names} is not the URL of a proxy"), help)
+    };
     let refused = |proxy: Check| {
         let connection = Check::skip(CONNECTION, &[&proxy]);
         (proxy, connection)
@@ -163,6 +171,12 @@ fn permission_check(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Che
             }
         };
     };
+    let is_unanswered = end.requests.calls > end.requests.throttled;
+    if *stop == StopReason::Requested && is_unanswered {
+        let help = "run it again later; if that doesn't help, check the service, the network and the firewall";
+        let finding = "the service gives no answer, or is busy";
+        return Check::fail(PERMISSION, finding, Some(help.to_owned()), exit::STOPPED);
+    }
     if *stop == StopReason::Requested {
         let why = if end.requests.throttled > 0 {
             "the service throttles requests"

@@ -48,6 +48,33 @@ fn proxy_is_shown_without_its_password() {
     proxied("https://no-such-host.invalid", &[("NO_PROXY", "invalid")]).expect("proxy", "ok", "none");
 }
 
+/// A password with characters that a URL must escape makes another URL, or none.
+#[test]
+fn malformed_proxy_is_a_warning_without_its_password() {
+    let program = Program::new();
+    for value in [
+        "http://me:s3c@ret@127.0.0.1:1",
+        "http://me:s3c/ret@127.0.0.1:1",
+        "http://me:s3c#ret@127.0.0.1:1",
+        "http://s3c ret",
+    ] {
+        for variable in ["HTTPS_PROXY", "ALL_PROXY"] {
+            let mut command = to(&program, "https://no-such-host.invalid");
+            command.env(variable, value).arg("-vv");
+            let found = found_by(command);
+            let printed = found.ended.printed();
+            assert!(!printed.contains("s3c") && !printed.contains("ret@"), "{value}: {printed}");
+            if value != "http://me:s3c@ret@127.0.0.1:1" {
+                found.expect("proxy", "warn", &format!("{variable} is not the URL of a proxy")).expect(
+                    "proxy",
+                    "warn",
+                    &format!("set {variable} to http://HOST:PORT"),
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn unsupported_proxy_fails_the_proxy_check() {
     let program = Program::new();
@@ -245,6 +272,13 @@ fn used_up_quota_is_a_warning() {
     assert_eq!(throttled.requests().len(), 1);
     let paused = with_faults(&["429=header-seconds/2h"]);
     super::found(&paused, "").expect_code(4).expect("permission", "fail", "run it again after that time");
+}
+
+/// Nothing else used the quota, and nobody asked for a pause.
+#[test]
+fn service_without_an_answer_fails() {
+    let program = with_faults(&["stall"]);
+    found(&program, "").expect_code(4).expect("permission", "fail", "gives no answer");
 }
 
 /// In the order of the table, whatever is found first.
