@@ -123,6 +123,7 @@ pub(crate) fn inspect<T>(
         }
         Some(found) => {
             Rule::Output.check(&found)?;
+            expect_replaceable(directory_of(&path), &found)?;
             let file = (found.len() > 0).then(|| open_output(&path)).transpose()?;
             file.map(check).transpose()?
         }
@@ -214,6 +215,19 @@ fn expect_writable(directory: &Path) -> io::Result<()> {
     // Permissions don't tell everything, so try it.
     unnamed_in(directory).map(drop)
 }
+
+/// Fails if the file that was found can't be replaced: in a sticky directory, only its owner and the directory's may.
+fn expect_replaceable(directory: &Path, found: &Metadata) -> Result<(), Refusal> {
+    let directory = fs::metadata(directory)?;
+    let is_sticky = directory.mode() & STICKY != 0;
+    if is_sticky && ourselves() != 0 && ![found.uid(), directory.uid()].contains(&ourselves()) {
+        return Err(Refusal::Owner(found.uid()));
+    }
+    Ok(())
+}
+
+/// `S_ISVTX`
+const STICKY: u32 = 0o1000;
 
 /// Whether two paths lead to the same file, links resolved.
 pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {

@@ -312,6 +312,16 @@ fn output_of_another_user_is_refused() {
     }
 }
 
+/// Anyone can create files there, but replace only their own. Elsewhere root's may be replaced.
+#[test]
+fn results_of_root_in_sticky_directory_are_refused() {
+    let Some(users) = users() else { return };
+    users.directory("shared", 0, 0o1777);
+    users.file("shared/r.csv", "", 0, 0o644);
+    let text = "belongs to another user (uid 0)";
+    users.expect_refused(text, |users| users.send("a.csv --results shared/r.csv"));
+}
+
 #[test]
 fn partial_file_of_another_user_is_refused() {
     let Some(users) = users() else { return };
