@@ -186,7 +186,7 @@ fn permission_check(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Che
         return Check::warn(
             PERMISSION,
             format!("not checked: {why}"),
-            "other runs or tools use the quota; a run waits",
+            "runs or other tools use the quota; a run waits",
         );
     }
     let code = code_of(stop);
