@@ -1,5 +1,6 @@
 //! What `doctor` checks between this machine and the API: proxy, connection, clocks, token and permission.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,6 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::inputs::{CLOCK, CONNECTION, Inputs, PERMISSION, PROXY, TOKEN, failure};
+use crate::apply::events::{Event, Listener};
 use crate::apply::{Completion, EngineEnd, ReadResult, ReadSource, StopReason, Wanted, read};
 use crate::cli::error::Error;
 use crate::cli::exit;
@@ -143,17 +145,38 @@ fn read_one(
     journal.begin_reading(&scope, target.quota.longest())?;
     let settings = inputs.args.calls.options().to_read(&target.for_session(scope), fastrand::u64(..));
     let (stop, stopped) = watch::channel(false);
-    let (mut source, mut listener) = (FirstIncident::default(), ());
+    let (is_in_flight, mut in_flight) = watch::channel(false);
+    let (mut source, mut listener) = (FirstIncident::default(), InFlight { is_in_flight, is_paused: false });
     let wait = WAIT.max(inputs.args.calls.patience);
     runtime.block_on(async {
         let reading = read(journal, client, &settings, stopped, &mut source, &mut listener);
         let stopping = async {
             clock.sleep_until(clock.now().boot + wait).await;
+            // What it ends with says more. A request and a token have limits of their own.
+            let _ = in_flight.wait_for(|is_in_flight| !is_in_flight).await;
             stop.send_replace(true);
             std::future::pending().await
         };
         tokio::select! { end = reading => Ok(end?), never = stopping => never }
     })
+}
+
+/// Hears whether the request is in flight, or waits: for a permit, or for the end of a pause.
+struct InFlight {
+    is_in_flight: watch::Sender<bool>,
+    is_paused: bool,
+}
+
+impl Listener for InFlight {
+    fn on_event(&mut self, event: Event) -> io::Result<()> {
+        self.is_paused |= matches!(event, Event::Throttled { .. } | Event::Busy { .. });
+        let has_gone = matches!(event, Event::Pace(pace) if pace.calls > 0);
+        self.is_in_flight.send_if_modified(|is_in_flight| {
+            let now = !self.is_paused && (*is_in_flight || has_gone);
+            std::mem::replace(is_in_flight, now) != now
+        });
+        Ok(())
+    }
 }
 
 /// What the end of the request means.
@@ -171,11 +194,10 @@ fn permission_check(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Che
             }
         };
     };
-    let is_unanswered = end.requests.calls > end.requests.throttled;
-    if *stop == StopReason::Requested && is_unanswered {
-        let help = "run it again later; if that doesn't help, check the service, the network and the firewall";
-        let finding = "the service gives no answer, or is busy";
-        return Check::fail(PERMISSION, finding, Some(help.to_owned()), exit::STOPPED);
+    let is_busy = end.requests.calls > end.requests.throttled;
+    if *stop == StopReason::Requested && is_busy {
+        let help = "run it again later, or check the service";
+        return Check::fail(PERMISSION, "the service is busy", Some(help.to_owned()), exit::STOPPED);
     }
     if *stop == StopReason::Requested {
         let why = if end.requests.throttled > 0 {

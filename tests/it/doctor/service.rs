@@ -1,6 +1,9 @@
 //! What `doctor` finds between this machine and the API: proxy, connection, clocks, token, permission.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use bulk_triage::emulator::DateHeader;
 use jiff::SignedDuration;
@@ -274,11 +277,27 @@ fn used_up_quota_is_a_warning() {
     super::found(&paused, "").expect_code(4).expect("permission", "fail", "run it again after that time");
 }
 
+#[test]
+fn slow_service_is_waited_for() {
+    let slow = program(|settings| settings.latency = Duration::from_secs(6)..=Duration::from_secs(6));
+    found(&slow, "").expect_code(0).expect("permission", "ok", "can read");
+}
+
+/// A token file is read again for as long as the wait for a permit.
+#[test]
+fn refused_token_file_is_not_a_slow_service() {
+    let program = with_faults(&["401"]).file("token", token(AUDIENCE, "Incident.ReadWrite.All", 3_600));
+    fs::set_permissions(program.path("token"), fs::Permissions::from_mode(0o600)).expect("a mode");
+    let mut command = command(&program, "--token-file token");
+    command.env_remove("BULK_TRIAGE_TOKEN");
+    found_by(command).expect_code(5).expect("permission", "fail", "get a new token");
+}
+
 /// Nothing else used the quota, and nobody asked for a pause.
 #[test]
 fn service_without_an_answer_fails() {
     let program = with_faults(&["stall"]);
-    found(&program, "").expect_code(4).expect("permission", "fail", "gives no answer");
+    found(&program, "").expect_code(4).expect("permission", "fail", "response timed out");
 }
 
 /// In the order of the table, whatever is found first.
