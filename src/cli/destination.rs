@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::arguments::SendArgs;
 use super::target::Target;
 use super::terminal::say;
@@ -66,16 +68,25 @@ pub(super) fn expect_retention(args: &SendArgs, typed: &Settings) -> Result<(), 
 }
 
 /// Deletes old results in the directory of the results, except those of unfinished runs, the input, and `results`, which
-/// were written now. If that fails, they stay, which is told.
-pub(super) fn delete_old_results(args: &SendArgs, input: Option<&Path>, results: &Path, journal: &History) -> u64 {
-    let (Some(dir), Some(keep)) = (results_dir(args), args.results_keep) else { return 0 };
+/// were written now. If that fails, they stay, which is told. The earlier of both clocks counts, and `offset` is that of the
+/// service's: with a date that is weeks ahead, this machine's would delete them too early. If it is unknown, all stay.
+pub(super) fn delete_old_results(
+    args: &SendArgs,
+    input: Option<&Path>,
+    results: &Path,
+    journal: &History,
+    offset: Option<SignedDuration>,
+) -> u64 {
+    let (Some(dir), Some(keep), Some(offset)) = (results_dir(args), args.results_keep, offset) else { return 0 };
+    let ours = journal.clock().now().wall;
+    let now = ours.saturating_add(offset.min(SignedDuration::ZERO)).unwrap_or(ours);
     let is_in_use = |path: &Path| is_same_file(path, results) || input.is_some_and(|input| is_same_file(path, input));
     let is_unfinished = |run: &str| match journal.run(run) {
         Ok(run) => run.state == RunState::Unfinished,
         Err(error) => !matches!(error, JournalError::NoSuchRun(_)),
     };
     let is_needed = |path: &Path, run: &str| is_in_use(path) || is_unfinished(run);
-    delete_old(dir, keep, journal.clock().now().wall, is_needed).unwrap_or_else(|error| {
+    delete_old(dir, keep, now, is_needed).unwrap_or_else(|error| {
         say(&format!("cannot delete old results in {}: {error}", dir.display()));
         0
     })

@@ -21,6 +21,7 @@ use super::terminal::{Terminal, say};
 use crate::apply::Completion;
 use crate::cli::error::Error;
 use crate::cli::exit;
+use crate::client::{ClockOffset, ServerClock};
 use crate::clock::BootTime;
 use crate::files::OutputError;
 use crate::input::Source;
@@ -147,7 +148,9 @@ impl Sending<'_> {
         let shows = progress.shows_on(terminal.asked_for());
         let mut reporter = Reporter::new(results, progress, stats);
         self.target.announce(terminal);
-        let client = self.target.client(self.args.calls.concurrency, &clock)?;
+        let offset = ClockOffset::default();
+        let transport = self.target.transport(self.args.calls.concurrency)?;
+        let client = self.target.client_of(ServerClock::new(transport, clock.clone(), offset.clone()), &clock)?;
         let options = self.options(clock.now().boot.since(confirmed_at));
         let sending = until_ended(clock, shows, async |stop| {
             run.send(client, &options, stop, &mut Counted(&mut reporter, &terminal.stats)).await
@@ -168,7 +171,7 @@ impl Sending<'_> {
         let mut failed = failed.map(Error::Journal).or(failed_results);
         // The journal of an emulator's run knows no others, and one that failed may not know all.
         if !self.target.is_emulated && failed.is_none() {
-            let deleted = delete_old_results(self.args, self.input.path(), &path, &journal);
+            let deleted = delete_old_results(self.args, self.input.path(), &path, &journal, offset.get());
             if deleted > 0 && !terminal.quiet {
                 say(&format!("deleted {}", counted(deleted, "old results file")));
             }

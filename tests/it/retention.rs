@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use bulk_triage::emulator::DateHeader;
+use jiff::SignedDuration;
+
 use crate::program::{Program, closing};
 
 fn program() -> Program {
@@ -138,6 +141,25 @@ fn only_old_results_of_ours_are_deleted() {
     let quiet = program.send(&format!("{input} -q --results-dir r --results-keep 720h")).expect_code(0);
     assert_eq!(quiet.stderr, "");
     assert!(!at("a.2020-01-01.abcd.results.csv").exists());
+}
+
+/// The service's clock, 40 days behind, is the right one: the results are hours old, and the machine's date is wrong.
+#[test]
+fn wrong_date_deletes_no_young_results() {
+    let day = SignedDuration::from_hours(24);
+    for (date, is_deleted) in
+        [(DateHeader::Ahead(day * -40), false), (DateHeader::Missing, false), (DateHeader::Ahead(day * 40), true)]
+    {
+        let program = Program::new().file("a.csv", closing(1..=3));
+        let program = program.emulator(|settings| settings.habits.date = date);
+        fs::create_dir(program.path("r")).expect("a directory");
+        program.send("a.csv --results-dir r").expect_code(0);
+        let old = "a.2020-01-01.abcd.results.csv";
+        fs::rename(program.path("r").join(&names(&program)[0]), program.path("r").join(old)).expect("a new name");
+        age(&program, old, 31);
+        program.send("a.csv --remember 0 --results-dir r --results-keep 720h").expect_code(0);
+        assert_eq!(!program.path("r").join(old).exists(), is_deleted, "{date:?}");
+    }
 }
 
 #[test]
