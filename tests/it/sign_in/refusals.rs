@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::kinds::{CLIENT, HOUR, Job, Kind, TENANT};
-use crate::program::{Ended, Program, at_once, closing, finished, started};
+use crate::program::{Ended, Program, at_once, closing, finished, in_place_of, started};
 
 fn job(kind: Kind, faults: &[&str]) -> Job {
     Job::new(kind, HOUR, |_, sign_in| {
@@ -165,7 +165,11 @@ fn interrupted_wait_ends_the_token_command() {
         let script = format!("sh -c 'exec 3>{}; echo started >&3; exec sleep 60'", pipe.display());
         let origin = program.origin();
         let arguments = ["run", "a.csv", "--yes", "--base-url", &origin, "--token-command", &script];
-        let running = started(program.command_of(arguments));
+        let command = program.command_of(arguments);
+        // Tests that a script starts in the background ignore Ctrl-C, and so does what they start.
+        let mut listening = in_place_of(&command, "env");
+        listening.arg("--default-signal").arg(command.get_program()).args(command.get_args());
+        let running = started(listening);
         let mut lines = BufReader::new(File::open(&pipe).expect("opens")).lines();
         assert_eq!(lines.next().expect("a line").expect("reads"), "started");
         let began = Instant::now();
