@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::inputs::{CLOCK, CONNECTION, Inputs, PERMISSION, PROXY, TOKEN, failure};
 use crate::apply::events::{Event, Listener};
-use crate::apply::{Completion, EngineEnd, ReadResult, ReadSource, StopReason, Wanted, read};
+use crate::apply::{Completion, EngineEnd, ReadResult, ReadSource, Requests, StopReason, Wanted, read};
 use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::cli::stop::{code_of, stop_message};
@@ -169,12 +169,16 @@ struct InFlight {
 
 impl Listener for InFlight {
     fn on_event(&mut self, event: Event) -> io::Result<()> {
-        self.is_paused |= matches!(event, Event::Throttled { .. } | Event::Busy { .. });
-        let has_gone = matches!(event, Event::Pace(pace) if pace.calls > 0);
-        self.is_in_flight.send_if_modified(|is_in_flight| {
-            let now = !self.is_paused && (*is_in_flight || has_gone);
-            std::mem::replace(is_in_flight, now) != now
-        });
+        match event {
+            Event::Throttled { .. } | Event::Busy { .. } => {
+                self.is_paused = true;
+                self.is_in_flight.send_replace(false);
+            }
+            Event::Pace(pace) if pace.calls > 0 && !self.is_paused => {
+                self.is_in_flight.send_replace(true);
+            }
+            _ => {}
+        }
         Ok(())
     }
 }
@@ -194,22 +198,20 @@ fn permission_check(inputs: Inputs<'_>, target: &Target, end: &EngineEnd) -> Che
             }
         };
     };
-    let is_busy = end.requests.calls > end.requests.throttled;
-    if *stop == StopReason::Requested && is_busy {
-        let help = "run it again later, or check the service";
-        return Check::fail(PERMISSION, "the service is busy", Some(help.to_owned()), exit::STOPPED);
-    }
     if *stop == StopReason::Requested {
-        let why = if end.requests.throttled > 0 {
-            "the service throttles requests"
-        } else {
-            "the quota is used up, or the service asked for a pause"
+        let waiting = |why| {
+            let help = "runs or other tools use the quota; a run waits";
+            Check::warn(PERMISSION, format!("not checked: {why}"), help)
         };
-        return Check::warn(
-            PERMISSION,
-            format!("not checked: {why}"),
-            "runs or other tools use the quota; a run waits",
-        );
+        let Requests { calls, throttled, .. } = end.requests;
+        return if calls > throttled {
+            let help = "run it again later, or check the service";
+            Check::fail(PERMISSION, "the service is busy", Some(help.to_owned()), exit::STOPPED)
+        } else if throttled > 0 {
+            waiting("the service throttles requests")
+        } else {
+            waiting("the quota is used up, or the service asked for a pause")
+        };
     }
     let code = code_of(stop);
     let help = match code {

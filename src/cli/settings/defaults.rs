@@ -25,6 +25,7 @@ fn with_default(arg: Arg, owner: &str, option: &str, defaults: &Defaults) -> Arg
     if !is_settable && default.is_none() {
         return arg;
     }
+    // Without `ansi`, each text would be searched for styles to strip, at every start.
     let help = arg.get_help().map(|help| help.ansi().to_string()).unwrap_or_default();
     // clap shows the value that is in force instead.
     let mut help =
