@@ -193,6 +193,38 @@ async fn wrong_date_prunes_no_recent_run() {
     assert_eq!(wrong.open().prune(HOUR).expect("writes"), 1);
 }
 
+/// As those of `fetch`, or of a run that was discarded: they count, too.
+#[tokio::test(start_paused = true)]
+async fn wrong_date_prunes_no_request_without_a_run() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1)]);
+    process.make(1, Some(true));
+    process.journal.discard(&process.run).expect("writes");
+    drop(process);
+
+    let wall = "2027-11-24T10:00:00Z".parse().expect("a time");
+    let wrong = Place { clock: Clock::simulated(Now { wall, ..place.clock.now() }, "first"), ..place };
+    assert_eq!(wrong.open().prune(HOUR).expect("writes"), 0);
+    assert_eq!(wrong.process(&[resolve(2)]).seconds_ended(), [1_000]);
+}
+
+/// After a reboot, boot times are smaller than those of old requests were.
+#[tokio::test(start_paused = true)]
+async fn old_run_of_earlier_boot_is_pruned() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1)]);
+    process.make(1, Some(true));
+    process.commit(&Batch { finished: vec![(1, updated())], ..Batch::default() });
+    process.journal.close(&process.run).expect("writes");
+    drop(process);
+
+    advance(2 * HOUR).await;
+    let boot = BootTime(1_000_000);
+    let rebooted = Place { clock: Clock::simulated(Now { boot, ..place.clock.now() }, "second"), ..place };
+    assert_eq!(rebooted.open().prune(3 * HOUR).expect("writes"), 0);
+    assert_eq!(rebooted.open().prune(HOUR).expect("writes"), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn ended_process_removes_its_liveness_lock() {
     let place = Place::new();
